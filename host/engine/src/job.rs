@@ -1,0 +1,37 @@
+//! One page's work, valid by construction.
+
+use ocr_document::{Affine, PageImage, PageInfo, TextLayer};
+use std::time::Duration;
+
+/// A page to be recognised.
+#[derive(Debug, Clone)]
+pub struct PageJob {
+    /// Position in the run's output, from 0.
+    pub index: u32,
+    /// Number in its source, from 1.
+    pub number: u32,
+    /// The page's pixels; never empty.
+    pub image: PageImage,
+    /// Resolution of `image`, dots per inch.
+    pub dpi: f32,
+    /// Source page width and height, points.
+    pub size_points: (f32, f32),
+    /// Text that the source carries.
+    pub text_layer: Option<TextLayer>,
+    /// How long recognition may take once it has begun.
+    pub time_limit: Duration,
+}
+
+impl PageJob {
+    /// The description of the page before anything was recognised.
+    pub fn info(&self) -> PageInfo {
+        let (width, height) = (self.image.width(), self.image.height());
+        let (width_points, height_points) = self.size_points;
+        PageInfo {
+            width_points,
+            height_points,
+            to_source: Affine::raster_to_points(width, height, width_points, height_points),
+            ..PageInfo::new(self.index, self.number, width, height)
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What a model supplies: pixels in, a page out.
+
+use crate::PageJob;
+use ocr_document::Page;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// A model that reads pages.
+///
+/// Implementations call [`Control::check`] between stages and lines, so that a cancelled or overdue page ends soon.
+/// A page that was read in part is an `Ok` page with outcome `Truncated` and a diagnostic.
+pub trait Recognizer: Send + Sync + 'static {
+    /// Engine and mode, as pages name it: `ppocr/tiny`.
+    fn name(&self) -> String;
+
+    /// Reads one page.
+    fn recognize(&self, job: &PageJob, control: &Control) -> Result<Page, RecognizeError>;
+}
+
+/// Why a page has no text.
+#[derive(Debug, thiserror::Error)]
+pub enum RecognizeError {
+    /// Nobody waits for the page any more.
+    #[error("cancelled")]
+    Cancelled,
+    /// The page took longer than its limit.
+    #[error("recognition took longer than {} s", .0.as_secs())]
+    Deadline(Duration),
+    /// The model could not read it.
+    #[error("{0}")]
+    Model(String),
+}
+
+/// Tells a recogniser when to stop.
+#[derive(Debug, Clone)]
+pub struct Control {
+    cancelled: Arc<AtomicBool>,
+    started: Instant,
+    limit: Duration,
+}
+
+impl Control {
+    /// A page that starts now and may take `limit`.
+    pub fn new(limit: Duration) -> Self {
+        Self::with_flag(limit, Arc::default())
+    }
+
+    pub(crate) fn with_flag(limit: Duration, cancelled: Arc<AtomicBool>) -> Self {
+        Self { cancelled, started: Instant::now(), limit }
+    }
+
+    /// Fails once the page was cancelled or is overdue.
+    pub fn check(&self) -> Result<(), RecognizeError> {
+        if self.cancelled.load(Ordering::Relaxed) {
+            return Err(RecognizeError::Cancelled);
+        }
+        if self.started.elapsed() > self.limit {
+            return Err(RecognizeError::Deadline(self.limit));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,1 @@
+//! Loads components, gives them limits and host services, and calls them.
