@@ -16,7 +16,11 @@ pub(crate) fn render(page: &Page) -> (String, Vec<Anchor>) {
         if !out.is_empty() {
             out.push('\n');
         }
-        anchors.push(Anchor { span: index as u32, start: out.len() as u32, len: block.len() as u32 });
+        anchors.push(Anchor {
+            span: index as u32,
+            start: out.len() as u32,
+            len: block.len() as u32,
+        });
         out.push_str(&block);
         out.push('\n');
     }

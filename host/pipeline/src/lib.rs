@@ -1,0 +1,18 @@
+//! The flow of a document: an adapter is pulled page by page, the engine reads, pages come back in order, formatters
+//! are pushed page by page.
+//!
+//! There is one path. At most [`PAGES_AHEAD`] pages wait between the adapter and the formatters, so a document of
+//! 2,000 pages takes no more memory than one of ten.
+#![forbid(unsafe_code)]
+
+mod convert;
+mod feed;
+mod plan;
+mod report;
+mod select;
+
+pub use convert::{Destination, convert};
+pub use feed::PAGES_AHEAD;
+pub use plan::{Events, FormatterPlan, NoEvents, Plan};
+pub use report::{DocumentReport, DocumentStatus, Failure, PageReport, PageStatus};
+pub use select::PageSelection;

@@ -1,0 +1,360 @@
+//! `image`: views on host-owned pixels, canvases that plugins draw on, and the host's decoders.
+
+use super::super::imports::image;
+use super::super::imports::types::{self, HostError};
+use super::Answer;
+use crate::decode::ImageFile;
+use crate::limits::Quota;
+use crate::source::Source;
+use crate::state::{CanvasHandle, DecoderHandle, ImageHandle, State};
+use ::image::codecs::{jpeg::JpegEncoder, png, webp::WebPEncoder};
+use ::image::{ExtendedColorType, ImageEncoder};
+use fast_image_resize as fir;
+use ocr_document::{PageImage, PixelFormat, Rect};
+use std::sync::Arc;
+use wasmtime::Result;
+use wasmtime::component::Resource;
+
+/// Longest side an image may be resized to, px.
+const MAX_SIDE: u32 = 65_535;
+
+impl State {
+    fn image_quota(&mut self, quota: Quota) -> HostError {
+        self.quota(quota, self.limits.image_bytes)
+    }
+
+    /// Keeps new pixels for the plugin and charges it for them.
+    fn hand_out_image(&mut self, image: PageImage) -> Answer<Resource<ImageHandle>> {
+        match self.charge(image.pixels().len() as u64) {
+            Ok(charge) => self.hand_out(ImageHandle {
+                area: image.bounds(),
+                image,
+                charge: Some(Arc::new(charge)),
+            }),
+            Err(quota) => Ok(Err(self.image_quota(quota))),
+        }
+    }
+
+    /// The pixels inside an image's view, copied only where the view is a part.
+    fn view(&self, image: &Resource<ImageHandle>) -> Result<PageImage> {
+        let handle = self.table.get(image)?;
+        if handle.area == handle.image.bounds() {
+            return Ok(handle.image.clone());
+        }
+        handle
+            .image
+            .crop(handle.area)
+            .map_err(|e| wasmtime::Error::msg(e.to_string()))
+    }
+
+    pub(super) fn encode(
+        &mut self,
+        image: &Resource<ImageHandle>,
+        to: image::Encoding,
+        quality: u8,
+    ) -> Answer<Vec<u8>> {
+        let view = self.view(image)?;
+        Ok(self
+            .on_host_time(|_| encode(&view, to, quality))
+            .map_err(HostError::Failed))
+    }
+}
+
+/// PNG and WebP are lossless here; `quality` is for JPEG, 1 ..= 100.
+fn encode(image: &PageImage, to: image::Encoding, quality: u8) -> std::result::Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let (width, height, pixels) = (image.width(), image.height(), image.pixels());
+    let color = match image.format() {
+        PixelFormat::Gray8 => ExtendedColorType::L8,
+        PixelFormat::Rgb8 => ExtendedColorType::Rgb8,
+    };
+    let encoded = match to {
+        image::Encoding::Png => {
+            let (level, filter) = (png::CompressionType::Fast, png::FilterType::Adaptive);
+            png::PngEncoder::new_with_quality(&mut bytes, level, filter)
+                .write_image(pixels, width, height, color)
+        }
+        image::Encoding::Jpeg => {
+            let encoder = JpegEncoder::new_with_quality(&mut bytes, quality.clamp(1, 100));
+            encoder.write_image(pixels, width, height, color)
+        }
+        image::Encoding::Webp => {
+            WebPEncoder::new_lossless(&mut bytes).write_image(pixels, width, height, color)
+        }
+    };
+    encoded.map_err(|e| format!("a {width} x {height} px image can't be encoded: {e}"))?;
+    Ok(bytes)
+}
+
+fn resize(image: &PageImage, width: u32, height: u32) -> std::result::Result<PageImage, String> {
+    let say = |e: &dyn std::fmt::Display| format!("can't resize to {width} x {height} px: {e}");
+    let kind = match image.format() {
+        PixelFormat::Gray8 => fir::PixelType::U8,
+        PixelFormat::Rgb8 => fir::PixelType::U8x3,
+    };
+    let from = fir::images::ImageRef::new(image.width(), image.height(), image.pixels(), kind)
+        .map_err(|e| say(&e))?;
+    let mut to = fir::images::Image::new(width, height, kind);
+    fir::Resizer::new()
+        .resize(&from, &mut to, None)
+        .map_err(|e| say(&e))?;
+    PageImage::new(width, height, image.format(), to.into_vec()).map_err(|e| say(&e))
+}
+
+/// Pixels in the format that a plugin asks for.
+fn convert_pixels(image: &PageImage, format: image::PixelFormat) -> Vec<u8> {
+    use image::PixelFormat as To;
+    let pixels = image.pixels();
+    // ITU-R BT.601 luma in 8-bit fixed point.
+    let luma = |p: &[u8]| ((77 * u32::from(p[0]) + 150 * u32::from(p[1]) + 29 * u32::from(p[2])) >> 8) as u8;
+    match (image.format(), format) {
+        (PixelFormat::Gray8, To::Gray8) | (PixelFormat::Rgb8, To::Rgb8) => pixels.to_vec(),
+        (PixelFormat::Gray8, To::Rgb8) => pixels.iter().flat_map(|&v| [v, v, v]).collect(),
+        (PixelFormat::Gray8, To::Rgba8) => pixels.iter().flat_map(|&v| [v, v, v, 255]).collect(),
+        (PixelFormat::Rgb8, To::Gray8) => pixels.chunks_exact(3).map(luma).collect(),
+        (PixelFormat::Rgb8, To::Rgba8) => pixels
+            .chunks_exact(3)
+            .flat_map(|p| [p[0], p[1], p[2], 255])
+            .collect(),
+    }
+}
+
+impl image::Host for State {}
+
+impl image::HostImage for State {
+    fn width(&mut self, this: Resource<ImageHandle>) -> Result<u32> {
+        self.enter()?;
+        Ok(self.table.get(&this)?.area.width())
+    }
+
+    fn height(&mut self, this: Resource<ImageHandle>) -> Result<u32> {
+        self.enter()?;
+        Ok(self.table.get(&this)?.area.height())
+    }
+
+    fn crop(&mut self, this: Resource<ImageHandle>, area: types::Rect) -> Answer<Resource<ImageHandle>> {
+        self.enter()?;
+        let parent = self.table.get(&this)?;
+        let (x, y) = (parent.area.x0, parent.area.y0);
+        let wanted = Rect::new(
+            area.x0.saturating_add(x),
+            area.y0.saturating_add(y),
+            area.x1.saturating_add(x),
+            area.y1.saturating_add(y),
+        );
+        let inside = wanted.intersect(&parent.area);
+        if inside.is_empty() {
+            return Ok(Err(HostError::Invalid(format!(
+                "area {area:?} lies outside of the image"
+            ))));
+        }
+        let view = ImageHandle {
+            image: parent.image.clone(),
+            area: inside,
+            charge: parent.charge.clone(),
+        };
+        self.hand_out(view)
+    }
+
+    fn resize(
+        &mut self,
+        this: Resource<ImageHandle>,
+        width: u32,
+        height: u32,
+    ) -> Answer<Resource<ImageHandle>> {
+        self.enter()?;
+        if width == 0 || height == 0 || width > MAX_SIDE || height > MAX_SIDE {
+            return Ok(Err(HostError::Invalid(format!(
+                "an image can't be resized to {width} x {height} px"
+            ))));
+        }
+        let view = self.view(&this)?;
+        let bytes = u64::from(width) * u64::from(height) * view.format().bytes() as u64;
+        let charge = match self.charge(bytes) {
+            Ok(charge) => Arc::new(charge),
+            Err(quota) => return Ok(Err(self.image_quota(quota))),
+        };
+        match self.on_host_time(|_| resize(&view, width, height)) {
+            Ok(image) => self.hand_out(ImageHandle {
+                area: image.bounds(),
+                image,
+                charge: Some(charge),
+            }),
+            Err(why) => Ok(Err(HostError::Failed(why))),
+        }
+    }
+
+    fn rotate(&mut self, this: Resource<ImageHandle>, quarters: u8) -> Answer<Resource<ImageHandle>> {
+        self.enter()?;
+        let view = self.view(&this)?;
+        let rotated = self.on_host_time(|_| view.rotate(quarters));
+        self.hand_out_image(rotated)
+    }
+
+    fn read_rows(
+        &mut self,
+        this: Resource<ImageHandle>,
+        first: u32,
+        count: u32,
+        format: image::PixelFormat,
+    ) -> Answer<Vec<u8>> {
+        self.enter()?;
+        if !self.grants.image_rows {
+            return super::not_granted("image.rows");
+        }
+        let area = self.table.get(&this)?.area;
+        let bytes = u64::from(area.width()) * u64::from(count) * format.channels() as u64;
+        if let Err(error) = self.admit_call_bytes(bytes) {
+            return Ok(Err(error));
+        }
+        if first.checked_add(count).is_none_or(|end| end > area.height()) {
+            return Ok(Err(HostError::Invalid(format!(
+                "rows {first} + {count} are not all in the image"
+            ))));
+        }
+        let top = area.y0 + first;
+        let rows = self.table.get(&this)?.image.crop(Rect {
+            y0: top,
+            y1: top + count,
+            ..area
+        });
+        Ok(Ok(rows
+            .map(|part| convert_pixels(&part, format))
+            .unwrap_or_default()))
+    }
+
+    fn drop(&mut self, this: Resource<ImageHandle>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl image::HostCanvas for State {
+    fn create(
+        &mut self,
+        width: u32,
+        height: u32,
+        format: image::PixelFormat,
+    ) -> Answer<Resource<CanvasHandle>> {
+        self.enter()?;
+        let channels = format.channels();
+        // Transparency is laid on white at once, so four channels are kept as three.
+        let bytes = u64::from(width) * u64::from(height) * channels.min(3) as u64;
+        if bytes == 0 {
+            return Ok(Err(HostError::Invalid(format!(
+                "a canvas of {width} x {height} px has no pixels"
+            ))));
+        }
+        match self.charge(bytes) {
+            Ok(charge) => self.hand_out(CanvasHandle {
+                width,
+                height,
+                channels,
+                pixels: vec![255; bytes as usize],
+                charge,
+            }),
+            Err(quota) => Ok(Err(self.image_quota(quota))),
+        }
+    }
+
+    fn write_rows(&mut self, this: Resource<CanvasHandle>, first: u32, rows: Vec<u8>) -> Answer<()> {
+        self.enter()?;
+        let started = std::time::Instant::now();
+        let canvas = self.table.get_mut(&this)?;
+        let (width, height) = (canvas.width as usize, canvas.height as usize);
+        let stride = width * canvas.channels;
+        if rows.len() % stride != 0 || first as usize + rows.len() / stride > height {
+            let why = format!(
+                "{} bytes from row {first} on are no whole rows of {width} x {height} px",
+                rows.len()
+            );
+            return Ok(Err(HostError::Invalid(why)));
+        }
+        let to = &mut canvas.pixels[first as usize * width * canvas.channels.min(3)..];
+        if canvas.channels == 4 {
+            for (to, from) in to.chunks_exact_mut(3).zip(rows.chunks_exact(4)) {
+                let alpha = u16::from(from[3]);
+                for (to, from) in to.iter_mut().zip(from) {
+                    *to = 255 - ((255 - u16::from(*from)) * alpha / 255) as u8;
+                }
+            }
+        } else {
+            to[..rows.len()].copy_from_slice(&rows);
+        }
+        self.meter.host_time += started.elapsed();
+        Ok(Ok(()))
+    }
+
+    fn finish(&mut self, this: Resource<CanvasHandle>) -> Answer<Resource<ImageHandle>> {
+        self.enter()?;
+        let canvas = self.table.delete(this)?;
+        let format = if canvas.channels == 1 {
+            PixelFormat::Gray8
+        } else {
+            PixelFormat::Rgb8
+        };
+        let image = PageImage::new(canvas.width, canvas.height, format, canvas.pixels);
+        let image = image.map_err(|e| wasmtime::Error::msg(e.to_string()))?;
+        self.hand_out(ImageHandle {
+            area: image.bounds(),
+            image,
+            charge: Some(Arc::new(canvas.charge)),
+        })
+    }
+
+    fn drop(&mut self, this: Resource<CanvasHandle>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}
+
+impl image::HostDecoder for State {
+    fn open(&mut self, src: Resource<Source>) -> Answer<Resource<DecoderHandle>> {
+        self.enter()?;
+        let source = self.table.get(&src)?.clone();
+        let charge = match self.charge(source.len()) {
+            Ok(charge) => charge,
+            Err(quota) => return Ok(Err(self.image_quota(quota))),
+        };
+        let memory = self.limits.image_bytes;
+        let opened = self.on_host_time(|_| {
+            let bytes = source.read_at(0, usize::try_from(source.len()).unwrap_or(usize::MAX));
+            bytes
+                .map_err(|e| e.to_string())
+                .and_then(|bytes| ImageFile::open(bytes, memory))
+        });
+        match opened {
+            Ok(file) => self.hand_out(DecoderHandle {
+                file,
+                _charge: charge,
+            }),
+            Err(why) => Ok(Err(HostError::Invalid(why))),
+        }
+    }
+
+    fn frames(&mut self, this: Resource<DecoderHandle>) -> Result<u32> {
+        self.enter()?;
+        Ok(self.table.get(&this)?.file.frames())
+    }
+
+    fn frame(&mut self, this: Resource<DecoderHandle>, index: u32) -> Answer<Resource<ImageHandle>> {
+        self.enter()?;
+        let started = std::time::Instant::now();
+        let frame = self.table.get_mut(&this)?.file.frame(index);
+        self.meter.host_time += started.elapsed();
+        match frame {
+            Ok(image) => self.hand_out_image(image),
+            Err(why) => Ok(Err(HostError::Invalid(why))),
+        }
+    }
+
+    fn dpi(&mut self, this: Resource<DecoderHandle>, index: u32) -> Result<Option<f32>> {
+        self.enter()?;
+        Ok(self.table.get(&this)?.file.dpi(index))
+    }
+
+    fn drop(&mut self, this: Resource<DecoderHandle>) -> Result<()> {
+        self.table.delete(this)?;
+        Ok(())
+    }
+}

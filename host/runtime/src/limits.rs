@@ -1,0 +1,219 @@
+//! What a plugin may use, each limit with its default and the name by which an operator raises it.
+
+use std::time::Duration;
+
+/// One mebibyte.
+const MIB: u64 = 1 << 20;
+
+/// WASM stack of a call. Fixed for the process: it is a property of the engine, not of a store.
+/// 512 KiB is wasmtime's own default; 10,000 recursive frames fit.
+pub const STACK_BYTES: usize = 512 << 10;
+
+/// Threads that call plugins need the WASM stack, the host functions' own frames and some slack.
+pub const THREAD_STACK_BYTES: usize = 8 << 20;
+
+/// Largest component that is compiled at all: a Python component takes about 20 MB.
+pub const COMPONENT_BYTES: u64 = 64 * MIB;
+
+/// Limits of one plugin session (one plugin, one document).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Limits {
+    /// Linear memory, bytes. 512 MiB: a PDF and one rendered page of 40 megapixels fit.
+    pub memory: u64,
+    /// Time one call into the plugin may take, host work excluded.
+    pub time: Duration,
+    /// Open handles, and elements of each table times 16.
+    pub handles: u64,
+    /// Bytes that one call may hand over in either direction.
+    pub call_bytes: u64,
+    /// Host functions called within one call into the plugin.
+    pub host_calls: u64,
+    /// Bytes of all files a formatter writes for one document.
+    pub output_bytes: u64,
+    /// Files a formatter writes for one document.
+    pub output_files: u64,
+    /// Bytes of one file.
+    pub file_bytes: u64,
+    /// Bytes of log messages for one document.
+    pub log_bytes: u64,
+    /// Bytes of pixels that the host keeps alive for the plugin.
+    pub image_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory: 512 * MIB,
+            time: Duration::from_secs(30),
+            handles: 4096,
+            call_bytes: 16 * MIB,
+            host_calls: 1_000_000,
+            output_bytes: 1024 * MIB,
+            output_files: 10_000,
+            file_bytes: 1024 * MIB,
+            log_bytes: MIB,
+            image_bytes: 512 * MIB,
+        }
+    }
+}
+
+/// A limit by name, as flags, configuration, messages and the WIT use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Quota {
+    /// Linear memory.
+    Memory,
+    /// Time of a call.
+    Time,
+    /// Depth of calls; fixed.
+    Stack,
+    /// Handles.
+    Handles,
+    /// Bytes handed over in one call.
+    CallBytes,
+    /// Host functions called.
+    HostCalls,
+    /// Bytes of all files.
+    OutputBytes,
+    /// Number of files.
+    OutputFiles,
+    /// Bytes of one file.
+    FileBytes,
+    /// Bytes of log.
+    LogBytes,
+    /// Bytes of pixels.
+    ImageBytes,
+}
+
+impl Quota {
+    /// All limits that can be raised.
+    pub const ADJUSTABLE: [Quota; 10] = [
+        Quota::Memory,
+        Quota::Time,
+        Quota::Handles,
+        Quota::CallBytes,
+        Quota::HostCalls,
+        Quota::OutputBytes,
+        Quota::OutputFiles,
+        Quota::FileBytes,
+        Quota::LogBytes,
+        Quota::ImageBytes,
+    ];
+
+    /// Its name in `--plugin-limit NAME=VALUE` and `[plugins.limits]`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Quota::Memory => "memory",
+            Quota::Time => "time",
+            Quota::Stack => "stack",
+            Quota::Handles => "handles",
+            Quota::CallBytes => "call-bytes",
+            Quota::HostCalls => "host-calls",
+            Quota::OutputBytes => "output-bytes",
+            Quota::OutputFiles => "output-files",
+            Quota::FileBytes => "file-bytes",
+            Quota::LogBytes => "log-bytes",
+            Quota::ImageBytes => "image-bytes",
+        }
+    }
+}
+
+impl Limits {
+    /// Sets one limit from its name and value: `memory=1GiB`, `time=90s`, `handles=10000`.
+    pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let quota = Quota::ADJUSTABLE
+            .into_iter()
+            .find(|q| q.name() == name)
+            .ok_or_else(|| {
+                let names = Quota::ADJUSTABLE.map(Quota::name).join(", ");
+                format!("there is no plugin limit `{name}`; the limits are {names}")
+            })?;
+        match quota {
+            Quota::Time => self.time = parse_duration(value)?,
+            Quota::Memory => self.memory = parse_bytes(value)?,
+            Quota::CallBytes => self.call_bytes = parse_bytes(value)?,
+            Quota::OutputBytes => self.output_bytes = parse_bytes(value)?,
+            Quota::FileBytes => self.file_bytes = parse_bytes(value)?,
+            Quota::LogBytes => self.log_bytes = parse_bytes(value)?,
+            Quota::ImageBytes => self.image_bytes = parse_bytes(value)?,
+            Quota::Handles => self.handles = parse_count(value)?,
+            Quota::HostCalls => self.host_calls = parse_count(value)?,
+            Quota::OutputFiles => self.output_files = parse_count(value)?,
+            Quota::Stack => unreachable!("the stack is not adjustable"),
+        }
+        Ok(())
+    }
+}
+
+fn parse_count(text: &str) -> Result<u64, String> {
+    text.replace('_', "")
+        .parse()
+        .map_err(|_| format!("`{text}` is no whole number"))
+}
+
+/// Reads `512MiB`, `2 GB`, `4096`.
+pub fn parse_bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic() || c == ' ');
+    let unit = text[digits.len()..].trim().to_ascii_lowercase();
+    let factor: u64 = match unit.as_str() {
+        "" | "b" => 1,
+        "k" | "kib" => 1 << 10,
+        "m" | "mib" => 1 << 20,
+        "g" | "gib" => 1 << 30,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        _ => return Err(format!("`{text}` is no size; write for example 512MiB or 2GB")),
+    };
+    let number = digits
+        .parse::<u64>()
+        .map_err(|_| format!("`{text}` is no size; write for example 512MiB"))?;
+    number
+        .checked_mul(factor)
+        .ok_or_else(|| format!("`{text}` is too large"))
+}
+
+/// Reads `90s`, `2m`, `500ms`; a bare number is seconds.
+pub fn parse_duration(text: &str) -> Result<Duration, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let wrong = || format!("`{text}` is no time; write for example 90s, 2m or 500ms");
+    let number = digits.parse::<f64>().map_err(|_| wrong())?;
+    let seconds = match &text[digits.len()..] {
+        "" | "s" => number,
+        "ms" => number / 1e3,
+        "m" | "min" => number * 60.0,
+        "h" => number * 3600.0,
+        _ => return Err(wrong()),
+    };
+    Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_set_by_name() {
+        let mut limits = Limits::default();
+        limits.set("memory", "1GiB").unwrap();
+        limits.set("time", "1.5m").unwrap();
+        limits.set("handles", "10_000").unwrap();
+        assert_eq!(
+            (limits.memory, limits.time.as_secs(), limits.handles),
+            (1 << 30, 90, 10_000)
+        );
+    }
+
+    #[test]
+    fn wrong_limits_say_what_would_be_right() {
+        let mut limits = Limits::default();
+        assert!(limits.set("ram", "1").unwrap_err().contains("memory, time"));
+        assert!(limits.set("memory", "lots").unwrap_err().contains("512MiB"));
+        assert!(
+            limits
+                .set("memory", "99999999999GiB")
+                .unwrap_err()
+                .contains("too large")
+        );
+        assert!(limits.set("time", "-3s").unwrap_err().contains("90s"));
+    }
+}

@@ -1,0 +1,307 @@
+//! A plugin's description of itself: JSON in the component's custom section `ocr-host:manifest`, read without
+//! running or compiling anything.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Name of the custom section.
+pub const SECTION: &str = "ocr-host:manifest";
+
+/// Longest manifest that is read; a config schema of a few hundred keys fits.
+const MANIFEST_BYTES: usize = 256 << 10;
+
+/// What a component can be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum World {
+    /// Turns an input's bytes into pages.
+    InputAdapter,
+    /// Edits recognised pages.
+    PageProcessor,
+    /// Turns pages into files.
+    OutputFormatter,
+}
+
+impl World {
+    /// As WIT and messages name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            World::InputAdapter => "input-adapter",
+            World::PageProcessor => "page-processor",
+            World::OutputFormatter => "output-formatter",
+        }
+    }
+}
+
+/// A plugin's description of itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct Manifest {
+    /// Name, as `--to` and messages use it: `markdown-out`.
+    pub id: String,
+    /// The plugin's own version.
+    pub version: String,
+    /// What it is.
+    pub world: World,
+    /// Version of the contract it was built against.
+    pub wit: String,
+    /// One line for people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub description: String,
+    /// Further names for `--to`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aliases: Vec<String>,
+    /// What an adapter reads, or a formatter writes (first).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub media_types: Vec<String>,
+    /// File name extensions without the dot; a formatter's main file gets the first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub extensions: Vec<String>,
+    /// Capabilities it wants: `page.raster`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub capabilities: Vec<String>,
+    /// JSON Schema (2020-12) of its configuration; an object with `properties`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub config: Option<Value>,
+}
+
+/// Why a component's manifest is unusable.
+#[derive(Debug, thiserror::Error, PartialEq, Eq)]
+pub enum ManifestError {
+    /// Not a component at all.
+    #[error("{0}")]
+    NotAComponent(&'static str),
+    /// No section.
+    #[error("the component has no `{SECTION}` section; build it with `ocr-host plugin build`")]
+    Missing,
+    /// Section longer than it may be.
+    #[error("its manifest takes {0} bytes, over the limit of {MANIFEST_BYTES}")]
+    TooLong(usize),
+    /// Section is no manifest.
+    #[error("its manifest is wrong: {0}")]
+    Invalid(String),
+}
+
+impl Manifest {
+    /// Reads the manifest of a component's bytes.
+    pub fn read(component: &[u8]) -> Result<Manifest, ManifestError> {
+        let section = custom_section(component, SECTION)?.ok_or(ManifestError::Missing)?;
+        if section.len() > MANIFEST_BYTES {
+            return Err(ManifestError::TooLong(section.len()));
+        }
+        let manifest: Manifest =
+            serde_json::from_slice(section).map_err(|e| ManifestError::Invalid(e.to_string()))?;
+        manifest.check()?;
+        Ok(manifest)
+    }
+
+    /// Checks what types alone don't: names that end up in file names and messages.
+    pub fn check(&self) -> Result<(), ManifestError> {
+        let plain = |s: &str| {
+            (1..=64).contains(&s.len())
+                && s.bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
+                && !s.starts_with('-')
+        };
+        let wrong = |what: String| Err(ManifestError::Invalid(what));
+        if !plain(&self.id) {
+            return wrong(format!("id {:?} is not 1 to 64 of a-z, 0-9, - and _", self.id));
+        }
+        if let Some(bad) = self.aliases.iter().chain(&self.extensions).find(|s| !plain(s)) {
+            return wrong(format!("{bad:?} is not 1 to 64 of a-z, 0-9, - and _"));
+        }
+        if self.version.len() > 64 || self.version.chars().any(char::is_control) {
+            return wrong("version is over 64 bytes or has control characters".into());
+        }
+        if self.world == World::OutputFormatter && self.extensions.is_empty() {
+            return wrong("an output formatter needs an extension for its main file".into());
+        }
+        if self.config.as_ref().is_some_and(|c| !c.is_object()) {
+            return wrong("config is no JSON Schema object".into());
+        }
+        Ok(())
+    }
+
+    /// Whether `--to NAME` means this plugin.
+    pub fn answers_to(&self, name: &str) -> bool {
+        self.id == name || self.aliases.iter().any(|a| a == name)
+    }
+
+    /// The properties that its configuration knows.
+    pub fn config_properties(&self) -> Option<&Map<String, Value>> {
+        self.config.as_ref()?.get("properties")?.as_object()
+    }
+
+    /// Checks `key = text` against the config schema and answers the typed value.
+    pub fn config_value(&self, key: &str, text: &str) -> Result<Value, String> {
+        let known = self.config_properties();
+        let schema = known.and_then(|p| p.get(key)).ok_or_else(|| {
+            let keys = known
+                .map(|p| p.keys().cloned().collect::<Vec<_>>().join(", "))
+                .unwrap_or_default();
+            match keys.as_str() {
+                "" => format!("plugin `{}` has no options", self.id),
+                keys => format!("plugin `{}` has no option `{key}`; it knows {keys}", self.id),
+            }
+        })?;
+        let value = match schema.get("type").and_then(Value::as_str) {
+            Some("boolean") => text
+                .parse()
+                .map(Value::Bool)
+                .map_err(|_| "true or false".to_owned()),
+            Some("integer") => text
+                .parse::<i64>()
+                .map(Value::from)
+                .map_err(|_| "a whole number".to_owned()),
+            Some("number") => text
+                .parse::<f64>()
+                .map(Value::from)
+                .map_err(|_| "a number".to_owned()),
+            _ => Ok(Value::String(text.to_owned())),
+        };
+        let allowed = schema.get("enum").and_then(Value::as_array);
+        let value = value.and_then(|v| match allowed {
+            Some(allowed) if !allowed.contains(&v) => {
+                let names: Vec<String> = allowed.iter().map(|a| a.to_string().replace('"', "`")).collect();
+                Err(format!("one of {}", names.join(", ")))
+            }
+            _ => Ok(v),
+        });
+        value.map_err(|wanted| {
+            format!(
+                "plugin `{}`: option `{key}` is `{text}`, it takes {wanted}",
+                self.id
+            )
+        })
+    }
+}
+
+/// The bytes of a component's top-level custom section.
+fn custom_section<'a>(component: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, ManifestError> {
+    let not = |why| Err(ManifestError::NotAComponent(why));
+    match component.get(..8) {
+        Some([0, b'a', b's', b'm', 0x0d, 0, 1, 0]) => {}
+        Some([0, b'a', b's', b'm', 1, 0, 0, 0]) => {
+            return not("it is a core WASM module, not a component; build it with `ocr-host plugin build`");
+        }
+        Some([0x7f, b'E', b'L', b'F', ..]) => {
+            return not("it is native code; ahead-of-time compiled plugins are not accepted, give the .wasm");
+        }
+        _ => return not("it is no WASM component"),
+    }
+    let broken = ManifestError::NotAComponent("its sections are cut off or overlong");
+    let mut rest = &component[8..];
+    while let Some((&id, after)) = rest.split_first() {
+        let (size, body) = leb128(after).ok_or(broken_clone(&broken))?;
+        if body.len() < size {
+            return Err(broken);
+        }
+        let (body, next) = body.split_at(size);
+        if id == 0 {
+            let (length, after) = leb128(body).ok_or(broken_clone(&broken))?;
+            if after.len() >= length && &after[..length] == name.as_bytes() {
+                return Ok(Some(&after[length..]));
+            }
+        }
+        rest = next;
+    }
+    Ok(None)
+}
+
+fn broken_clone(error: &ManifestError) -> ManifestError {
+    match error {
+        ManifestError::NotAComponent(why) => ManifestError::NotAComponent(why),
+        _ => unreachable!("only used for broken sections"),
+    }
+}
+
+/// An unsigned LEB128 number of at most 32 bits and what follows it.
+fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+    let mut value = 0u64;
+    for (i, &byte) in bytes.iter().take(5).enumerate() {
+        value |= u64::from(byte & 0x7f) << (7 * i);
+        if byte & 0x80 == 0 {
+            return Some((usize::try_from(value).ok()?, &bytes[i + 1..]));
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EMPTY: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
+
+    fn with_section(name: &str, body: &str) -> Vec<u8> {
+        let mut content = vec![name.len() as u8];
+        content.extend_from_slice(name.as_bytes());
+        content.extend_from_slice(body.as_bytes());
+        let mut bytes = EMPTY.to_vec();
+        bytes.push(0);
+        bytes.push((content.len() & 0x7f) as u8 | 0x80);
+        bytes.push((content.len() >> 7) as u8);
+        bytes.extend(content);
+        bytes
+    }
+
+    const GOOD: &str = r#"{"id":"tidy","version":"1.0.0","world":"output-formatter","wit":"0.1.0",
+        "extensions":["txt"],"config":{"properties":{"wrap":{"type":"integer"},"style":{"enum":["a","b"]}}}}"#;
+
+    #[test]
+    fn manifest_is_read_from_its_section() {
+        let manifest = Manifest::read(&with_section(SECTION, GOOD)).unwrap();
+        assert_eq!(
+            (manifest.id.as_str(), manifest.world),
+            ("tidy", World::OutputFormatter)
+        );
+    }
+
+    #[test]
+    fn what_is_no_component_is_told_apart() {
+        let core = Manifest::read(&[0, b'a', b's', b'm', 1, 0, 0, 0])
+            .unwrap_err()
+            .to_string();
+        assert!(core.contains("core WASM module"), "{core}");
+        let elf = Manifest::read(b"\x7fELF\x02\x01\x01\x00")
+            .unwrap_err()
+            .to_string();
+        assert!(elf.contains("native code"), "{elf}");
+        assert_eq!(Manifest::read(&EMPTY), Err(ManifestError::Missing));
+        assert!(Manifest::read(b"hello").is_err());
+    }
+
+    #[test]
+    fn truncated_and_lying_sections_are_refused() {
+        let whole = with_section(SECTION, GOOD);
+        for end in 8..whole.len() {
+            assert!(Manifest::read(&whole[..end]).is_err(), "cut at {end}");
+        }
+        let hostile = GOOD.replace("tidy", "../../etc");
+        assert!(Manifest::read(&with_section(SECTION, &hostile)).is_err());
+    }
+
+    #[test]
+    fn options_are_checked_against_the_schema() {
+        let manifest = Manifest::read(&with_section(SECTION, GOOD)).unwrap();
+        assert_eq!(manifest.config_value("wrap", "80"), Ok(Value::from(80)));
+        assert!(
+            manifest
+                .config_value("wrap", "wide")
+                .unwrap_err()
+                .contains("a whole number")
+        );
+        assert!(
+            manifest
+                .config_value("style", "c")
+                .unwrap_err()
+                .contains("`a`, `b`")
+        );
+        assert!(
+            manifest
+                .config_value("colour", "c")
+                .unwrap_err()
+                .contains("it knows style, wrap")
+        );
+    }
+}

@@ -1,0 +1,241 @@
+//! One plugin at work on one document: a store of its own, typed calls, and every way in which they end.
+//!
+//! Each call starts a fresh deadline. After a trap or a limit the session is dead: a store whose guest was stopped
+//! midway is never entered again.
+
+mod adapter;
+mod formatter;
+
+pub use adapter::{AdapterSession, InputItem, InputPage, OpenOptions, sniff};
+pub use formatter::FormatterSession;
+
+use crate::api::latest::imports::types;
+use crate::error::{Cause, Phase, PluginFailure};
+use crate::limits::{Limits, Quota, STACK_BYTES};
+use crate::output::OutputTree;
+use crate::plugin::Plugin;
+use crate::state::{CancelFlag, Grants, PluginEvents, State, Unheard};
+use ocr_document::{Diagnostic, Severity};
+use std::sync::Arc;
+use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
+
+/// What a session runs under.
+#[derive(Clone)]
+pub struct Context {
+    /// What it may use.
+    pub limits: Limits,
+    /// What it may do.
+    pub grants: Grants,
+    /// Tells it to stop.
+    pub cancel: CancelFlag,
+    /// Hears what it says.
+    pub events: Arc<dyn PluginEvents>,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Self {
+            limits: Limits::default(),
+            grants: Grants::default(),
+            cancel: CancelFlag::default(),
+            events: Arc::new(Unheard),
+        }
+    }
+}
+
+/// A document as plugins are told of it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DocInfo {
+    /// File name without its folder.
+    pub name: String,
+    /// `application/pdf`.
+    pub media_type: String,
+    /// Pages in the source, where known.
+    pub pages: Option<u32>,
+    /// Pages that this run hands over, where known.
+    pub selected: Option<u32>,
+    /// Of the source's bytes, in hexadecimal digits.
+    pub sha256: Option<String>,
+    /// From the source's metadata.
+    pub title: Option<String>,
+}
+
+impl From<&DocInfo> for types::DocInfo {
+    fn from(d: &DocInfo) -> Self {
+        Self {
+            name: d.name.clone(),
+            media_type: d.media_type.clone(),
+            pages: d.pages,
+            selected: d.selected,
+            sha256: d.sha256.clone(),
+            title: d.title.clone(),
+        }
+    }
+}
+
+/// Marks an error that the clock raised.
+#[derive(Debug, thiserror::Error)]
+#[error("stopped")]
+struct Stopped;
+
+/// A store with the plugin that runs in it.
+pub(crate) struct Guest {
+    pub(crate) store: Store<State>,
+    plugin: Arc<Plugin>,
+    dead: bool,
+}
+
+impl Guest {
+    pub(crate) fn new(plugin: &Arc<Plugin>, context: &Context, output: Option<OutputTree>) -> Self {
+        let state = State::new(&plugin.manifest().id, context, output);
+        let mut store = Store::new(&plugin.engine, state);
+        store.limiter(|state| state);
+        store.set_hostcall_fuel(usize::try_from(context.limits.call_bytes).unwrap_or(usize::MAX));
+        store.set_max_component_handles(usize::try_from(context.limits.handles).unwrap_or(usize::MAX));
+        store.epoch_deadline_callback(|mut store| {
+            let state = store.data_mut();
+            if state.cancel.is_cancelled() {
+                return Err(Stopped.into());
+            }
+            if state.guest_time() > state.limits.time {
+                state.hit(
+                    Quota::Time,
+                    u64::try_from(state.limits.time.as_millis()).unwrap_or(u64::MAX),
+                );
+                return Err(Stopped.into());
+            }
+            Ok(UpdateDeadline::Continue(1))
+        });
+        Self {
+            store,
+            plugin: plugin.clone(),
+            dead: false,
+        }
+    }
+
+    /// Runs one call into the plugin and tells how it ended.
+    pub(crate) fn call<T>(
+        &mut self,
+        phase: Phase,
+        call: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, types::PluginError>>,
+    ) -> Result<T, PluginFailure> {
+        if self.dead {
+            let why = "it was stopped before and can't go on".to_owned();
+            return Err(self.failure(phase, Cause::Trap(why), Vec::new()));
+        }
+        self.store.data_mut().begin_call();
+        self.store.set_epoch_deadline(1);
+        let ended = call(&mut self.store);
+        let meter = &mut self.store.data_mut().meter;
+        // The first limit counts, also when the plugin swallowed the error or died of it.
+        if let Some((quota, limit)) = meter.hit.take() {
+            self.dead = true;
+            let backtrace = ended.as_ref().err().map(backtrace).unwrap_or_default();
+            return Err(self.failure(phase, Cause::Limit { quota, limit }, backtrace));
+        }
+        if let Some(why) = meter.failure.take() {
+            self.dead = true;
+            return Err(self.failure(phase, Cause::Host(why), Vec::new()));
+        }
+        match ended {
+            Ok(Ok(value)) => Ok(value),
+            Ok(Err(said)) => Err(self.failure(phase, cause(said), Vec::new())),
+            Err(error) => {
+                self.dead = true;
+                let cause = trap_cause(&error, &self.store.data().limits);
+                Err(self.failure(phase, cause, backtrace(&error)))
+            }
+        }
+    }
+
+    /// Whether the plugin was stopped and takes no more calls.
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead
+    }
+
+    pub(crate) fn failure(&self, phase: Phase, cause: Cause, backtrace: Vec<String>) -> PluginFailure {
+        let manifest = self.plugin.manifest();
+        PluginFailure {
+            plugin: manifest.id.clone(),
+            version: manifest.version.clone(),
+            phase,
+            cause,
+            backtrace,
+        }
+    }
+}
+
+/// What a plugin's own error means.
+fn cause(said: types::PluginError) -> Cause {
+    use crate::api::latest::convert::{MESSAGE_BYTES, cut};
+    let error = |code: &str, message: &str| {
+        Cause::Said(Diagnostic::new(
+            Severity::Error,
+            code,
+            cut(message, MESSAGE_BYTES),
+        ))
+    };
+    match said {
+        types::PluginError::InvalidInput(why) => error("invalid-input", &why),
+        types::PluginError::Unsupported(why) => error("unsupported", &why),
+        types::PluginError::Failed(diagnostic) => Cause::Said(diagnostic.into()),
+        types::PluginError::Config(diagnostics) => {
+            let all: Vec<String> = diagnostics.iter().take(20).map(|d| d.message.clone()).collect();
+            error(
+                "plugin-config",
+                &format!("its options are wrong: {}", all.join("; ")),
+            )
+        }
+        types::PluginError::Host(types::HostError::Cancelled) => Cause::Cancelled,
+        types::PluginError::Host(types::HostError::Denied(why)) => error("denied", &why),
+        types::PluginError::Host(types::HostError::Invalid(why)) => error("invalid-input", &why),
+        types::PluginError::Host(types::HostError::Failed(why)) => error("host-error", &why),
+        types::PluginError::Host(types::HostError::Quota(hit)) => {
+            error("quota", &format!("a limit of {} was reached", hit.limit))
+        }
+    }
+}
+
+fn trap_cause(error: &wasmtime::Error, limits: &Limits) -> Cause {
+    if error.downcast_ref::<Stopped>().is_some() {
+        return Cause::Cancelled;
+    }
+    match error.downcast_ref::<Trap>() {
+        Some(Trap::StackOverflow) => {
+            return Cause::Limit {
+                quota: Quota::Stack,
+                limit: STACK_BYTES as u64,
+            };
+        }
+        Some(trap) => return Cause::Trap(trap.to_string()),
+        None => {}
+    }
+    // wasmtime has no types for these two.
+    let text = format!("{:#}", error.root_cause());
+    if text.contains("too much data") || text.contains("fuel") {
+        return Cause::Limit {
+            quota: Quota::CallBytes,
+            limit: limits.call_bytes,
+        };
+    }
+    if text.contains("handles") && text.contains("limit") || text.contains("no free keys") {
+        return Cause::Limit {
+            quota: Quota::Handles,
+            limit: limits.handles,
+        };
+    }
+    Cause::Trap(text)
+}
+
+/// Names of the guest's functions on the stack, innermost first.
+fn backtrace(error: &wasmtime::Error) -> Vec<String> {
+    const FRAMES: usize = 16;
+    let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
+        return Vec::new();
+    };
+    let name = |f: &wasmtime::FrameInfo| match f.func_name() {
+        Some(name) => name.to_owned(),
+        None => format!("function {}", f.func_index()),
+    };
+    trace.frames().iter().take(FRAMES).map(name).collect()
+}

@@ -1,0 +1,189 @@
+//! An input adapter at work: a source goes in, pages come out one at a time, asked for by index.
+
+use super::{Context, DocInfo, Guest};
+use crate::api::latest::adapter::InputAdapter;
+use crate::api::latest::adapter::exports::ocr_host::plugin::adapter as wit;
+use crate::error::{Cause, Phase, PluginFailure};
+use crate::plugin::{Entry, Plugin};
+use crate::source::Source;
+use ocr_document::{PageImage, TextLayer};
+use std::sync::Arc;
+use wasmtime::component::ResourceAny;
+
+/// Resolutions that are believed, dots per inch.
+const DPI: std::ops::RangeInclusive<f32> = 20.0..=4800.0;
+
+/// Page sizes that are believed, points: PDF's own bound is 14,400 units of up to 75,000 points in theory; a mile
+/// is 4.6 million points.
+const MAX_POINTS: f32 = 5e6;
+
+/// How a document is to be opened.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// A JSON object that fits the adapter's schema.
+    pub config: String,
+    /// Opens encrypted documents.
+    pub password: Option<String>,
+}
+
+/// One page of an input.
+#[derive(Debug, Clone)]
+pub struct InputPage {
+    /// Its pixels.
+    pub image: PageImage,
+    /// Their resolution, dots per inch.
+    pub dpi: f32,
+    /// Width and height, points.
+    pub size_points: (f32, f32),
+    /// Text that the source carries.
+    pub text_layer: Option<TextLayer>,
+}
+
+/// What an adapter finds at an index.
+#[derive(Debug)]
+pub enum InputItem {
+    /// A page.
+    Page(InputPage),
+    /// A document inside the document.
+    Embedded(Source),
+}
+
+/// An adapter with the document it reads.
+pub struct AdapterSession {
+    guest: Guest,
+    bindings: InputAdapter,
+    document: ResourceAny,
+}
+
+fn start(plugin: &Arc<Plugin>, context: &Context) -> Result<(Guest, InputAdapter), PluginFailure> {
+    let mut guest = Guest::new(plugin, context, None);
+    let Entry::Adapter(pre) = &plugin.entry else {
+        let why = format!("it is an {} and reads no inputs", plugin.world().name());
+        return Err(guest.failure(Phase::Instantiate, Cause::Trap(why), Vec::new()));
+    };
+    let bindings = guest.call(Phase::Instantiate, |store| pre.instantiate(store).map(Ok))?;
+    Ok((guest, bindings))
+}
+
+/// How sure `plugin` is that it can read an input that begins with `head`, 0 ..= 100.
+pub fn sniff(plugin: &Arc<Plugin>, context: &Context, name: &str, head: &[u8]) -> Result<u8, PluginFailure> {
+    let (mut guest, bindings) = start(plugin, context)?;
+    let sure = guest.call(Phase::Sniff, |store| {
+        bindings
+            .ocr_host_plugin_adapter()
+            .call_sniff(store, name, head)
+            .map(Ok)
+    })?;
+    Ok(sure.min(100))
+}
+
+impl AdapterSession {
+    /// Starts `plugin` on a source.
+    pub fn open(
+        plugin: &Arc<Plugin>,
+        context: &Context,
+        source: &Source,
+        options: &OpenOptions,
+    ) -> Result<Self, PluginFailure> {
+        let (mut guest, bindings) = start(plugin, context)?;
+        let options = wit::OpenOptions {
+            config_json: options.config.clone(),
+            password: options.password.clone(),
+        };
+        let document = guest.call(Phase::Open, |store| {
+            let source = store.data_mut().table.push(source.clone())?;
+            bindings
+                .ocr_host_plugin_adapter()
+                .document()
+                .call_open(store, source, &options)
+        })?;
+        Ok(Self {
+            guest,
+            bindings,
+            document,
+        })
+    }
+
+    /// What the adapter knows of the document.
+    pub fn info(&mut self) -> Result<DocInfo, PluginFailure> {
+        use crate::api::latest::convert::cut;
+        let (bindings, document) = (&self.bindings, self.document);
+        let info = self.guest.call(Phase::Open, |store| {
+            bindings
+                .ocr_host_plugin_adapter()
+                .document()
+                .call_info(store, document)
+                .map(Ok)
+        })?;
+        Ok(DocInfo {
+            name: cut(&info.name, 255),
+            media_type: cut(&info.media_type, 255),
+            pages: info.pages,
+            selected: info.selected,
+            sha256: info.sha256.map(|s| cut(&s, 64)),
+            title: info.title.map(|s| cut(&s, 1024)),
+        })
+    }
+
+    /// Reads the item at `index` (from 0), drawn at `dpi` where the adapter draws; `None` past the last one.
+    pub fn read(&mut self, index: u32, dpi: f32) -> Result<Option<InputItem>, PluginFailure> {
+        let (bindings, document) = (&self.bindings, self.document);
+        let phase = Phase::Page(index + 1);
+        let item = self.guest.call(phase, |store| {
+            bindings
+                .ocr_host_plugin_adapter()
+                .document()
+                .call_read(store, document, index, dpi)
+        })?;
+        let table = &mut self.guest.store.data_mut().table;
+        let taken = match item {
+            None => return Ok(None),
+            Some(wit::Item::Embedded(source)) => table.delete(source).map(InputItem::Embedded),
+            Some(wit::Item::Page(page)) => table.delete(page.image).map(|handle| {
+                let image = if handle.area == handle.image.bounds() {
+                    Ok(handle.image)
+                } else {
+                    handle.image.crop(handle.area)
+                };
+                let image = image.expect("a view is never empty");
+                InputItem::Page(believe(
+                    image,
+                    page.dpi,
+                    page.width_points,
+                    page.height_points,
+                    page.text_layer.map(Into::into),
+                ))
+            }),
+        };
+        match taken {
+            Ok(item) => Ok(Some(item)),
+            Err(error) => Err(self
+                .guest
+                .failure(phase, Cause::Trap(error.to_string()), Vec::new())),
+        }
+    }
+
+    /// Whether the plugin was stopped; a fresh session can go on with the next page.
+    pub fn is_dead(&self) -> bool {
+        self.guest.is_dead()
+    }
+}
+
+/// A page with a resolution and a size that make sense, whatever the plugin said.
+fn believe(image: PageImage, dpi: f32, width: f32, height: f32, text_layer: Option<TextLayer>) -> InputPage {
+    let dpi = if DPI.contains(&dpi) { dpi } else { 72.0 };
+    let sane = |v: f32| v.is_finite() && v > 0.0 && v <= MAX_POINTS;
+    let size_points = match sane(width) && sane(height) {
+        true => (width, height),
+        false => (
+            image.width() as f32 * 72.0 / dpi,
+            image.height() as f32 * 72.0 / dpi,
+        ),
+    };
+    InputPage {
+        image,
+        dpi,
+        size_points,
+        text_layer,
+    }
+}

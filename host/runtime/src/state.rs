@@ -1,0 +1,265 @@
+//! What a plugin's store holds: its handles, its limits and what it has used of them, its output.
+//!
+//! Invariant: whenever a limit is reached it is written down in [`Meter::hit`], so that the caller learns of it even
+//! when the plugin hides the error it was given.
+
+use crate::limits::{Limits, Quota};
+use crate::output::OutputTree;
+use ocr_document::{Diagnostic, PageImage, Rect, Severity};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use wasmtime::component::ResourceTable;
+use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+/// Tells running plugins to stop.
+#[derive(Debug, Clone, Default)]
+pub struct CancelFlag(Arc<AtomicBool>);
+
+impl CancelFlag {
+    /// Asks everyone who holds the flag to stop.
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether someone has.
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Capabilities an operator has granted; everything else is answered with `denied`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Grants {
+    /// `page.raster`: the pixels of recognised pages.
+    pub page_raster: bool,
+    /// `image.rows`: copies of pixels inside the plugin.
+    pub image_rows: bool,
+}
+
+/// Hears what plugins say. Text has been cut to the limits and cleaned of control characters.
+pub trait PluginEvents: Send + Sync {
+    /// A structured message.
+    fn report(&self, plugin: &str, diagnostic: &Diagnostic);
+    /// A line for the log.
+    fn log(&self, plugin: &str, severity: Severity, message: &str);
+    /// How far a plugin is.
+    fn progress(&self, plugin: &str, done: u32, total: Option<u32>);
+}
+
+/// Hears nothing.
+pub struct Unheard;
+
+impl PluginEvents for Unheard {
+    fn report(&self, _: &str, _: &Diagnostic) {}
+    fn log(&self, _: &str, _: Severity, _: &str) {}
+    fn progress(&self, _: &str, _: u32, _: Option<u32>) {}
+}
+
+/// A page lent to a plugin.
+pub type PageHandle = Arc<ocr_document::Page>;
+
+/// A view on host-owned pixels.
+pub struct ImageHandle {
+    pub(crate) image: PageImage,
+    pub(crate) area: Rect,
+    pub(crate) charge: Option<Arc<Charge>>,
+}
+
+/// Pixels that a plugin draws.
+pub struct CanvasHandle {
+    pub(crate) width: u32,
+    pub(crate) height: u32,
+    pub(crate) channels: usize,
+    pub(crate) pixels: Vec<u8>,
+    pub(crate) charge: Charge,
+}
+
+/// An image file being read; its bytes and decoded frames are charged.
+pub struct DecoderHandle {
+    pub(crate) file: crate::decode::ImageFile,
+    pub(crate) _charge: Charge,
+}
+
+/// Host memory held on behalf of a plugin; given back when dropped.
+pub struct Charge {
+    bytes: u64,
+    total: Arc<AtomicU64>,
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.total.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+/// What a plugin has used.
+pub(crate) struct Meter {
+    pub(crate) hit: Option<(Quota, u64)>,
+    pub(crate) failure: Option<String>,
+    pub(crate) host_calls: u64,
+    pub(crate) log_bytes: u64,
+    pub(crate) image_bytes: Arc<AtomicU64>,
+    /// Linear memory of all of the plugin's memories, and the most it ever was.
+    pub(crate) memory: u64,
+    pub(crate) started: Instant,
+    pub(crate) host_time: Duration,
+}
+
+/// The data of a plugin's store.
+pub struct State {
+    pub(crate) table: ResourceTable,
+    pub(crate) wasi: WasiCtx,
+    pub(crate) plugin: String,
+    pub(crate) limits: Limits,
+    pub(crate) grants: Grants,
+    pub(crate) cancel: CancelFlag,
+    pub(crate) events: Arc<dyn PluginEvents>,
+    pub(crate) output: Option<OutputTree>,
+    pub(crate) meter: Meter,
+}
+
+impl State {
+    pub(crate) fn new(plugin: &str, context: &crate::session::Context, output: Option<OutputTree>) -> Self {
+        let mut table = ResourceTable::new();
+        table.set_max_capacity(usize::try_from(context.limits.handles).unwrap_or(usize::MAX));
+        Self {
+            table,
+            // No arguments, environment, folders or network; standard streams are closed.
+            wasi: WasiCtx::builder().build(),
+            plugin: plugin.to_owned(),
+            limits: context.limits.clone(),
+            grants: context.grants,
+            cancel: context.cancel.clone(),
+            events: context.events.clone(),
+            output,
+            meter: Meter {
+                hit: None,
+                failure: None,
+                host_calls: 0,
+                log_bytes: 0,
+                image_bytes: Arc::default(),
+                memory: 0,
+                started: Instant::now(),
+                host_time: Duration::ZERO,
+            },
+        }
+    }
+
+    /// Starts a call into the plugin: its time and host calls count from here.
+    pub(crate) fn begin_call(&mut self) {
+        self.meter.started = Instant::now();
+        self.meter.host_time = Duration::ZERO;
+        self.meter.host_calls = 0;
+    }
+
+    /// Time the plugin itself has spent in the present call.
+    pub(crate) fn guest_time(&self) -> Duration {
+        self.meter.started.elapsed().saturating_sub(self.meter.host_time)
+    }
+
+    /// Writes down that a limit was reached; the first one is what the caller hears of.
+    pub(crate) fn hit(&mut self, quota: Quota, limit: u64) {
+        self.meter.hit.get_or_insert((quota, limit));
+    }
+
+    /// Reserves host memory for pixels.
+    pub(crate) fn charge(&mut self, bytes: u64) -> Result<Charge, Quota> {
+        let total = self.meter.image_bytes.clone();
+        if total.load(Ordering::Relaxed).saturating_add(bytes) > self.limits.image_bytes {
+            self.hit(Quota::ImageBytes, self.limits.image_bytes);
+            return Err(Quota::ImageBytes);
+        }
+        total.fetch_add(bytes, Ordering::Relaxed);
+        Ok(Charge { bytes, total })
+    }
+
+    /// Runs host work whose time is not the plugin's.
+    pub(crate) fn on_host_time<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> T {
+        let started = Instant::now();
+        let value = work(self);
+        self.meter.host_time += started.elapsed();
+        value
+    }
+
+    /// Counts `text` against the log's limit; answers what of it may still be said, cleaned.
+    pub(crate) fn admit_log(&mut self, text: &str) -> Option<String> {
+        let rest = self.limits.log_bytes.saturating_sub(self.meter.log_bytes);
+        if rest == 0 {
+            return None;
+        }
+        self.meter.log_bytes += text.len() as u64;
+        if self.meter.log_bytes > self.limits.log_bytes {
+            let mut end = usize::try_from(rest).unwrap_or(text.len()).min(text.len());
+            while !text.is_char_boundary(end) {
+                end -= 1;
+            }
+            return Some(format!(
+                "{} [further messages of this plugin are not shown]",
+                clean(&text[..end])
+            ));
+        }
+        Some(clean(text))
+    }
+}
+
+/// Text as it may reach a terminal: no control characters, so no escape sequences and no forged lines.
+pub(crate) fn clean(text: &str) -> String {
+    text.trim_end()
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+impl WasiView for State {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        WasiCtxView {
+            ctx: &mut self.wasi,
+            table: &mut self.table,
+        }
+    }
+}
+
+impl wasmtime::ResourceLimiter for State {
+    fn memory_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        let total = self.meter.memory + (desired as u64).saturating_sub(current as u64);
+        if total > self.limits.memory {
+            self.hit(Quota::Memory, self.limits.memory);
+            return Ok(false);
+        }
+        self.meter.memory = total;
+        Ok(true)
+    }
+
+    fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
+        // Function tables of ordinary components hold a few thousand entries, interpreters' some ten thousand.
+        let limit = self.limits.handles * 16;
+        if desired as u64 > limit {
+            self.hit(Quota::Handles, self.limits.handles);
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn instances(&self) -> usize {
+        64
+    }
+
+    fn tables(&self) -> usize {
+        64
+    }
+
+    fn memories(&self) -> usize {
+        16
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn log_lines_can_forge_nothing() {
+        assert_eq!(clean("a\x1b[31mred\nerror: b\r\n"), "a [31mred error: b");
+    }
+}
