@@ -19,6 +19,7 @@
 #![deny(unsafe_code)]
 
 mod api;
+pub mod build;
 mod cache;
 mod decode;
 mod dpi;

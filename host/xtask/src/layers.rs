@@ -1,0 +1,53 @@
+//! Who may import whom. The table is the architecture: a change to it is a decision, recorded in host/README.md.
+
+use serde_json::Value;
+use std::path::Path;
+use std::process::Command;
+
+/// Each crate of ours and the crates of ours it may depend on.
+const TABLE: &[(&str, &[&str])] = &[
+    ("ocr-document", &[]),
+    ("ocr-engine", &["ocr-document"]),
+    ("ocr-model-ppocr", &["ocr-document", "ocr-engine"]),
+    ("ocr-runtime", &["ocr-document"]),
+    ("ocr-pipeline", &["ocr-document", "ocr-engine", "ocr-runtime"]),
+    ("ocr-host", &["ocr-document", "ocr-engine", "ocr-model-ppocr", "ocr-runtime", "ocr-pipeline"]),
+    ("ocr-xtask", &["ocr-runtime"]),
+    ("ocr-plugin", &[]),
+];
+
+/// What plugins and examples may depend on: the SDK, never the host.
+const PLUGINS: &[&str] = &["ocr-plugin"];
+
+pub fn check(root: &Path) -> Result<String, String> {
+    let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
+        .arg(root.join("Cargo.toml"))
+        .output()
+        .map_err(|e| format!("cargo can't be run: {e}"))?;
+    let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|e| format!("cargo metadata: {e}"))?;
+    let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
+    let ours: Vec<&str> = packages.iter().filter_map(|p| p["name"].as_str()).collect();
+    let mut wrong = Vec::new();
+    for package in packages {
+        let name = package["name"].as_str().unwrap_or_default();
+        let allowed = match TABLE.iter().find(|(known, _)| *known == name) {
+            Some((_, allowed)) => allowed,
+            None if !package["metadata"]["ocr-host"].is_null() => &PLUGINS,
+            None => {
+                wrong.push(format!("{name} is not in the table of host/xtask/src/layers.rs"));
+                continue;
+            }
+        };
+        for dependency in package["dependencies"].as_array().into_iter().flatten() {
+            let to = dependency["name"].as_str().unwrap_or_default();
+            if ours.contains(&to) && !allowed.contains(&to) {
+                wrong.push(format!("{name} must not import {to}"));
+            }
+        }
+    }
+    match wrong[..] {
+        [] => Ok(format!("{} crates import what they may", packages.len())),
+        _ => Err(wrong.join("\n")),
+    }
+}
