@@ -10,6 +10,7 @@ pub struct Plugin {
     pub(crate) engine: Engine,
     manifest: Manifest,
     digest: [u8; 32],
+    imports: Vec<String>,
     pub(crate) entry: Entry,
 }
 
@@ -37,6 +38,11 @@ impl Plugin {
     /// What it is.
     pub fn world(&self) -> World {
         self.manifest.world
+    }
+
+    /// The interfaces that it imports: what it can ask of the host at all.
+    pub fn imports(&self) -> Vec<String> {
+        self.imports.clone()
     }
 
     /// SHA-256 of the component, in hexadecimal digits.

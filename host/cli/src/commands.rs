@@ -1,0 +1,5 @@
+//! One module a command.
+
+pub mod convert;
+pub mod models;
+pub mod plugin;

@@ -1,0 +1,165 @@
+//! From what the user typed to the documents to be read: folders are walked, patterns expanded, names made unique.
+
+use crate::exit::{Exit, Failed};
+use ocr_runtime::Source;
+use std::collections::HashMap;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+/// Bytes of standard input that are kept at most; a document is read at random, so a pipe has to be held in memory.
+const STDIN_BYTES: u64 = 2 << 30;
+
+/// One document to be read.
+#[derive(Debug)]
+pub struct Input {
+    /// As messages and the report call it.
+    pub shown: String,
+    from: From,
+    /// Folder inside the output folder.
+    pub folder: PathBuf,
+    /// Output name without extension, unique in its folder.
+    pub name: String,
+}
+
+#[derive(Debug)]
+enum From {
+    Stdin,
+    File(PathBuf),
+}
+
+impl Input {
+    /// Opens the document's bytes.
+    pub fn open(&self) -> std::io::Result<Source> {
+        match &self.from {
+            From::File(path) => Source::open(path),
+            From::Stdin => {
+                let mut bytes = Vec::new();
+                std::io::stdin().lock().take(STDIN_BYTES + 1).read_to_end(&mut bytes)?;
+                if bytes.len() as u64 > STDIN_BYTES {
+                    let why = format!("standard input holds more than {} GiB; give a file instead", STDIN_BYTES >> 30);
+                    return Err(std::io::Error::other(why));
+                }
+                Ok(Source::from_bytes("stdin", bytes))
+            }
+        }
+    }
+}
+
+/// All documents that `typed` means, in order. Folders give the files in them whose extension is in `extensions`.
+pub fn expand(typed: &[String], extensions: &[String]) -> Result<Vec<Input>, Failed> {
+    let mut found: Vec<(From, PathBuf)> = Vec::new();
+    for text in typed {
+        let path = PathBuf::from(text);
+        if text == "-" {
+            if found.iter().any(|(from, _)| matches!(from, From::Stdin)) {
+                return Err(Failed::new(Exit::Arguments, "standard input (-) can be read once"));
+            }
+            found.push((From::Stdin, PathBuf::new()));
+        } else if path.is_dir() {
+            let mut files = Vec::new();
+            walk(&path, Path::new(""), extensions, &mut files)
+                .map_err(|e| Failed::new(Exit::FileAccess, format!("{text}: {e}")))?;
+            if files.is_empty() {
+                let known = extensions.join(", ");
+                return Err(Failed::new(Exit::Input, format!("{text}: no documents in this folder ({known})")));
+            }
+            found.extend(files.into_iter().map(|(file, folder)| (From::File(file), folder)));
+        } else if !path.exists() && text.contains(['*', '?', '[']) {
+            let matches = glob::glob(text).map_err(|e| Failed::new(Exit::Arguments, format!("{text}: {e}")))?;
+            let files: Vec<PathBuf> = matches.flatten().filter(|p| p.is_file()).collect();
+            if files.is_empty() {
+                return Err(Failed::new(Exit::Input, format!("{text}: nothing matches")));
+            }
+            found.extend(files.into_iter().map(|file| (From::File(file), PathBuf::new())));
+        } else {
+            // A file that is missing is one failed document among others, not the end of the run.
+            found.push((From::File(path), PathBuf::new()));
+        }
+    }
+    Ok(name(found))
+}
+
+/// Files below `folder`, sorted, with their folder relative to where the walk began. Links to folders are not
+/// followed, so a walk ends.
+fn walk(root: &Path, below: &Path, extensions: &[String], found: &mut Vec<(PathBuf, PathBuf)>) -> std::io::Result<()> {
+    let mut entries = std::fs::read_dir(root.join(below))?.collect::<std::io::Result<Vec<_>>>()?;
+    entries.sort_by_key(std::fs::DirEntry::file_name);
+    for entry in entries {
+        let (kind, path) = (entry.file_type()?, entry.path());
+        if entry.file_name().to_string_lossy().starts_with('.') {
+            continue;
+        }
+        if kind.is_dir() {
+            walk(root, &below.join(entry.file_name()), extensions, found)?;
+        } else if path.extension().is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known))) {
+            found.push((path, below.to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Gives each document an output name: its stem; where stems meet, the whole file name; where those meet, a number.
+fn name(found: Vec<(From, PathBuf)>) -> Vec<Input> {
+    let text = |part: Option<&std::ffi::OsStr>| part.map_or("document".into(), |p| p.to_string_lossy().into_owned());
+    let stem = |from: &From| match from {
+        From::Stdin => "stdin".to_owned(),
+        From::File(path) => text(path.file_stem()),
+    };
+    let key = |folder: &Path, name: &str| (folder.to_owned(), name.to_lowercase());
+    let mut stems: HashMap<_, u32> = HashMap::new();
+    for (from, folder) in &found {
+        *stems.entry(key(folder, &stem(from))).or_default() += 1;
+    }
+    let mut taken: HashMap<_, u32> = HashMap::new();
+    let mut inputs = Vec::new();
+    for (from, folder) in found {
+        let shown = match &from {
+            From::Stdin => "standard input".to_owned(),
+            From::File(path) => path.display().to_string(),
+        };
+        let mut name = stem(&from);
+        if let (From::File(path), true) = (&from, stems[&key(&folder, &name)] > 1) {
+            name = text(path.file_name());
+        }
+        let count = taken.entry(key(&folder, &name)).or_default();
+        *count += 1;
+        if *count > 1 {
+            name = format!("{name}-{count}");
+        }
+        inputs.push(Input { shown, from, folder, name });
+    }
+    inputs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(paths: &[&str]) -> Vec<String> {
+        let found = paths.iter().map(|p| (From::File(p.into()), PathBuf::new())).collect();
+        name(found).into_iter().map(|i| i.name).collect()
+    }
+
+    #[test]
+    fn output_names_never_meet() {
+        assert_eq!(names(&["a/x.pdf", "b/y.pdf"]), ["x", "y"]);
+        assert_eq!(names(&["x.pdf", "X.png", "y.pdf"]), ["x.pdf", "X.png", "y"]);
+        assert_eq!(names(&["a/x.pdf", "b/x.pdf", "c/x.pdf"]), ["x.pdf", "x.pdf-2", "x.pdf-3"]);
+    }
+
+    #[test]
+    fn folders_are_walked_in_order_and_keep_their_shape() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("sub")).unwrap();
+        for file in ["b.PDF", "a.png", "notes.txt", "sub/c.pdf", ".hidden.pdf"] {
+            std::fs::write(folder.path().join(file), "x").unwrap();
+        }
+        let typed = [folder.path().display().to_string()];
+        let inputs = expand(&typed, &["pdf".into(), "png".into()]).unwrap();
+        let found: Vec<_> = inputs.iter().map(|i| (i.folder.to_str().unwrap(), i.name.as_str())).collect();
+        assert_eq!(found, [("", "a"), ("", "b"), ("sub", "c")]);
+        let pattern = [format!("{}/*.png", folder.path().display())];
+        assert_eq!(expand(&pattern, &[]).unwrap().len(), 1);
+        assert_eq!(expand(&["no*where".into()], &[]).unwrap_err().exit, Exit::Input);
+    }
+}

@@ -1,0 +1,44 @@
+//! `ocr-host`: documents in, text out, through sandboxed components.
+//!
+//! The composition root: flags and configuration become a plan, the plan runs, what happened is printed and becomes
+//! the exit code. Results go to standard output, everything else to standard error.
+#![forbid(unsafe_code)]
+
+mod args;
+mod commands;
+mod config;
+mod exit;
+mod inputs;
+mod plugins;
+mod progress;
+mod report;
+
+use args::{Cli, Command};
+use clap::Parser;
+use exit::{Exit, Failed};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            // `--help` and `--version` are no errors and go to standard output.
+            let code = if error.use_stderr() { Exit::Arguments } else { Exit::Ok };
+            let _ = error.print();
+            return code.into();
+        }
+    };
+    let done = match cli.command {
+        None => commands::convert::run(cli.convert),
+        Some(Command::Convert(args)) => commands::convert::run(args),
+        Some(Command::Plugin { command }) => commands::plugin::run(command),
+        Some(Command::Models { command }) => commands::models::run(command),
+    };
+    match done {
+        Ok(exit) => exit.into(),
+        Err(Failed { exit, error }) => {
+            eprintln!("error: {error:#}");
+            exit.into()
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! What the user sees while it runs: a bar with the time left, JSON lines, or nothing; always on standard error.
+
+use crate::args::Progress;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use ocr_document::{Diagnostic, Severity};
+use ocr_pipeline::{DocumentReport, DocumentStatus, Events, PageReport};
+use ocr_runtime::PluginEvents;
+use serde_json::json;
+use std::io::{IsTerminal, Write};
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Voice {
+    /// Errors alone.
+    Quiet,
+    /// Errors and warnings.
+    Normal,
+    /// Notes and plugins' own log as well.
+    Verbose,
+}
+
+/// Shows progress and messages.
+pub struct Display {
+    bar: ProgressBar,
+    json: bool,
+    voice: Voice,
+}
+
+impl Display {
+    /// For a run over `documents` documents.
+    pub fn new(how: Progress, voice: Voice, documents: usize) -> Self {
+        let shown = how == Progress::Auto && voice > Voice::Quiet && std::io::stderr().is_terminal();
+        let target = if shown { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
+        let bar = ProgressBar::with_draw_target(Some(0), target);
+        let style = match documents {
+            1 => "{bar:30} {pos}/{len} pages  {elapsed} gone, {eta} left  {msg}",
+            _ => "{bar:30} {pos}/{len} pages  {elapsed} gone, {eta} left  {prefix}  {msg}",
+        };
+        bar.set_style(ProgressStyle::with_template(style).expect("the template is well formed"));
+        Self { bar, json: how == Progress::Json, voice }
+    }
+
+    /// Takes the bar away.
+    pub fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+
+    /// A line on standard error that the bar does not overwrite.
+    pub fn say(&self, voice: Voice, line: &str) {
+        if voice <= self.voice && !self.json {
+            self.bar.suspend(|| eprintln!("{line}"));
+        }
+    }
+
+    fn event(&self, event: serde_json::Value) {
+        if self.json {
+            let mut line = event.to_string();
+            line.push('\n');
+            // One write a line, so that lines of two documents never mix.
+            let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        }
+    }
+}
+
+fn voice_of(severity: Severity) -> Voice {
+    match severity {
+        Severity::Note => Voice::Verbose,
+        Severity::Warning => Voice::Normal,
+        Severity::Error => Voice::Quiet,
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Note => "note",
+        Severity::Warning => "warning",
+        Severity::Error => "error",
+    }
+}
+
+impl PluginEvents for Display {
+    fn report(&self, plugin: &str, d: &Diagnostic) {
+        let page = d.page.map(|p| format!(" page {p}:")).unwrap_or_default();
+        self.say(voice_of(d.severity), &format!("{}: plugin `{plugin}`:{page} {}", word(d.severity), d.message));
+        self.event(json!({"event": "diagnostic", "plugin": plugin, "diagnostic": d}));
+    }
+
+    fn log(&self, plugin: &str, severity: Severity, message: &str) {
+        self.say(voice_of(severity), &format!("{}: plugin `{plugin}`: {message}", word(severity)));
+        self.event(json!({"event": "log", "plugin": plugin, "severity": severity, "message": message}));
+    }
+
+    fn progress(&self, plugin: &str, done: u32, total: Option<u32>) {
+        self.event(json!({"event": "progress", "plugin": plugin, "done": done, "total": total}));
+    }
+}
+
+impl Events for Display {
+    fn document_opened(&self, document: &str, pages: Option<u32>) {
+        self.bar.inc_length(pages.map_or(1, u64::from));
+        self.bar.set_message(document.to_owned());
+        self.event(json!({"event": "document-opened", "document": document, "pages": pages}));
+    }
+
+    fn page_done(&self, document: &str, page: &PageReport) {
+        self.bar.inc(1);
+        for d in &page.diagnostics {
+            let line = format!("{}: {document}: page {}: {}", word(d.severity), page.number, d.message);
+            self.say(voice_of(d.severity), &line);
+        }
+        self.event(json!({"event": "page", "document": document, "page": page}));
+    }
+
+    fn document_done(&self, report: &DocumentReport) {
+        for failure in &report.errors {
+            self.say(Voice::Quiet, &format!("error: {}: {}", report.input, failure.message));
+        }
+        if let Some(partial) = &report.partial {
+            self.say(Voice::Quiet, &format!("error: {}: what was written before is kept in {partial}", report.input));
+        }
+        if report.status == DocumentStatus::Success {
+            let seconds = report.ms / 1e3;
+            let pages = report.pages.len();
+            self.say(Voice::Verbose, &format!("note: {}: {pages} pages in {seconds:.2} s", report.input));
+        }
+        self.event(json!({"event": "document-done", "document": report.input, "status": report.status, "errors": report.errors}));
+    }
+}
