@@ -35,7 +35,13 @@ pub struct Diagnostic {
 impl Diagnostic {
     /// A diagnostic that is about no page in particular.
     pub fn new(severity: Severity, code: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { severity, code: code.into(), message: message.into(), page: None, area: None }
+        Self {
+            severity,
+            code: code.into(),
+            message: message.into(),
+            page: None,
+            area: None,
+        }
     }
 
     /// The same, about page `number` (from 1).

@@ -18,14 +18,30 @@ pub struct Rect {
 impl Rect {
     /// The rectangle between two corners, in either order.
     pub fn new(x0: u32, y0: u32, x1: u32, y1: u32) -> Self {
-        Self { x0: x0.min(x1), y0: y0.min(y1), x1: x0.max(x1), y1: y0.max(y1) }
+        Self {
+            x0: x0.min(x1),
+            y0: y0.min(y1),
+            x1: x0.max(x1),
+            y1: y0.max(y1),
+        }
     }
 
     /// The smallest pixel rectangle around `points`, cut to `width` x `height`.
     pub fn around(points: &[Point], width: u32, height: u32) -> Self {
-        let fold = |f: fn(f32, f32) -> f32, start: f32, get: fn(&Point) -> f32| points.iter().map(get).fold(start, f);
-        let cut = |v: f32, max: u32| if v.is_finite() { v.clamp(0.0, max as f32) as u32 } else { 0 };
-        let (left, top) = (fold(f32::min, f32::MAX, |p| p.x), fold(f32::min, f32::MAX, |p| p.y));
+        let fold = |f: fn(f32, f32) -> f32, start: f32, get: fn(&Point) -> f32| {
+            points.iter().map(get).fold(start, f)
+        };
+        let cut = |v: f32, max: u32| {
+            if v.is_finite() {
+                v.clamp(0.0, max as f32) as u32
+            } else {
+                0
+            }
+        };
+        let (left, top) = (
+            fold(f32::min, f32::MAX, |p| p.x),
+            fold(f32::min, f32::MAX, |p| p.y),
+        );
         let (right, bottom) = (fold(f32::max, 0.0, |p| p.x), fold(f32::max, 0.0, |p| p.y));
         Self::new(
             cut(left.floor(), width),
@@ -58,7 +74,12 @@ impl Rect {
     /// The common part, empty where there is none.
     pub fn intersect(&self, other: &Rect) -> Rect {
         let (x0, y0) = (self.x0.max(other.x0), self.y0.max(other.y0));
-        Rect { x0, y0, x1: self.x1.min(other.x1).max(x0), y1: self.y1.min(other.y1).max(y0) }
+        Rect {
+            x0,
+            y0,
+            x1: self.x1.min(other.x1).max(x0),
+            y1: self.y1.min(other.y1).max(y0),
+        }
     }
 
     /// The smallest rectangle around both.
@@ -102,8 +123,16 @@ pub struct Quad {
 impl Quad {
     /// The upright quad of a rectangle.
     pub fn from_rect(r: Rect) -> Self {
-        let p = |x: u32, y: u32| Point { x: x as f32, y: y as f32 };
-        Self { a: p(r.x0, r.y0), b: p(r.x1, r.y0), c: p(r.x1, r.y1), d: p(r.x0, r.y1) }
+        let p = |x: u32, y: u32| Point {
+            x: x as f32,
+            y: y as f32,
+        };
+        Self {
+            a: p(r.x0, r.y0),
+            b: p(r.x1, r.y0),
+            c: p(r.x1, r.y1),
+            d: p(r.x0, r.y1),
+        }
     }
 
     /// The corners in order.
@@ -181,7 +210,12 @@ mod tests {
     #[test]
     fn quarter_turns_are_undone() {
         // A 30 x 20 raster: where its top-left corner lies after a clockwise turn, and back.
-        for (quarters, turned) in [(0, (0.0, 0.0)), (1, (20.0, 0.0)), (2, (30.0, 20.0)), (3, (0.0, 30.0))] {
+        for (quarters, turned) in [
+            (0, (0.0, 0.0)),
+            (1, (20.0, 0.0)),
+            (2, (30.0, 20.0)),
+            (3, (0.0, 30.0)),
+        ] {
             let map = Affine::undo_quarter_turns(quarters, 30, 20);
             assert_eq!(map.apply(turned.0, turned.1), (0.0, 0.0), "{quarters} quarters");
         }
@@ -196,13 +230,34 @@ mod tests {
 
     #[test]
     fn inverted_corners_are_put_in_order() {
-        assert_eq!(Rect::new(9, 8, 1, 2), Rect { x0: 1, y0: 2, x1: 9, y1: 8 });
+        assert_eq!(
+            Rect::new(9, 8, 1, 2),
+            Rect {
+                x0: 1,
+                y0: 2,
+                x1: 9,
+                y1: 8
+            }
+        );
     }
 
     #[test]
     fn bounds_of_a_wild_quad_stay_inside_the_raster() {
         let p = |x, y| Point { x, y };
-        let q = Quad { a: p(-5.0, f32::NAN), b: p(1e9, 3.0), c: p(1e9, 50.0), d: p(2.0, 50.0) };
-        assert_eq!(q.bounds(100, 40), Rect { x0: 0, y0: 3, x1: 100, y1: 40 });
+        let q = Quad {
+            a: p(-5.0, f32::NAN),
+            b: p(1e9, 3.0),
+            c: p(1e9, 50.0),
+            d: p(2.0, 50.0),
+        };
+        assert_eq!(
+            q.bounds(100, 40),
+            Rect {
+                x0: 0,
+                y0: 3,
+                x1: 100,
+                y1: 40
+            }
+        );
     }
 }

@@ -75,9 +75,17 @@ impl PageImage {
         }
         let expected = u64::from(width) * u64::from(height) * format.bytes() as u64;
         if expected != pixels.len() as u64 {
-            return Err(ImageError::Length { expected, got: pixels.len() });
+            return Err(ImageError::Length {
+                expected,
+                got: pixels.len(),
+            });
         }
-        Ok(Self { width, height, format, pixels: Arc::new(pixels) })
+        Ok(Self {
+            width,
+            height,
+            format,
+            pixels: Arc::new(pixels),
+        })
     }
 
     /// Width, px.
@@ -141,7 +149,12 @@ impl PageImage {
                 to.copy_from_slice(&self.pixels[(y * w + x) * n..][..n]);
             }
         }
-        PageImage { width: tw as u32, height: th as u32, format: self.format, pixels: Arc::new(pixels) }
+        PageImage {
+            width: tw as u32,
+            height: th as u32,
+            format: self.format,
+            pixels: Arc::new(pixels),
+        }
     }
 
     /// The image as RGB; free when it is already.
@@ -177,12 +190,21 @@ mod tests {
     fn crop_is_cut_to_the_image() {
         let crop = sample().crop(Rect::new(1, 1, 9, 9)).unwrap();
         assert_eq!((crop.width(), crop.height(), crop.pixels()), (2, 1, &[5, 6][..]));
-        assert_eq!(sample().crop(Rect::new(7, 7, 9, 9)), Err(ImageError::Empty { width: 0, height: 0 }));
+        assert_eq!(
+            sample().crop(Rect::new(7, 7, 9, 9)),
+            Err(ImageError::Empty { width: 0, height: 0 })
+        );
     }
 
     #[test]
     fn pixels_must_fill_the_image() {
         let short = PageImage::new(3, 2, PixelFormat::Rgb8, vec![0; 17]);
-        assert_eq!(short, Err(ImageError::Length { expected: 18, got: 17 }));
+        assert_eq!(
+            short,
+            Err(ImageError::Length {
+                expected: 18,
+                got: 17
+            })
+        );
     }
 }

@@ -221,7 +221,10 @@ impl PageBuilder {
             raster: None,
             timings: Vec::new(),
         };
-        Self { page, markdown_given: false }
+        Self {
+            page,
+            markdown_given: false,
+        }
     }
 
     /// The page so far.
@@ -259,7 +262,10 @@ impl PageBuilder {
     pub fn push_text(&mut self, text: &str) -> Slice {
         let start = self.page.text.len() as u32;
         self.page.text.push_str(text);
-        Slice { start, len: text.len() as u32 }
+        Slice {
+            start,
+            len: text.len() as u32,
+        }
     }
 
     /// Adds a block after the others in reading order and answers its index. `label` is the engine's own name for
@@ -282,8 +288,21 @@ impl PageBuilder {
         };
         let text = self.push_text(text);
         let order = self.page.spans.len() as u32;
-        let markup = Slice { start: text.start + text.len, len: 0 };
-        self.page.spans.push(Span { kind, label, level, order, parent: None, area, confidence, text, markup });
+        let markup = Slice {
+            start: text.start + text.len,
+            len: 0,
+        };
+        self.page.spans.push(Span {
+            kind,
+            label,
+            level,
+            order,
+            parent: None,
+            area,
+            confidence,
+            text,
+            markup,
+        });
         order
     }
 
@@ -295,30 +314,58 @@ impl PageBuilder {
 
     /// Makes `parent` the block that `span` belongs to.
     pub fn set_parent(&mut self, span: u32, parent: u32) {
-        assert!((parent as usize) < self.page.spans.len() && parent != span, "no such parent");
+        assert!(
+            (parent as usize) < self.page.spans.len() && parent != span,
+            "no such parent"
+        );
         self.page.spans[span as usize].parent = Some(parent);
     }
 
     /// Adds a line to a block and answers its index.
     pub fn push_line(&mut self, span: u32, outline: Quad, confidence: Option<f32>, text: &str) -> u32 {
-        assert!((span as usize) < self.page.spans.len(), "a line needs its span first");
+        assert!(
+            (span as usize) < self.page.spans.len(),
+            "a line needs its span first"
+        );
         let text = self.push_text(text);
-        self.page.lines.push(Line { span, outline, confidence, text });
+        self.page.lines.push(Line {
+            span,
+            outline,
+            confidence,
+            text,
+        });
         self.page.lines.len() as u32 - 1
     }
 
     /// Adds a word whose text is `range` of its line's text (bytes from the line's start).
-    pub fn push_word(&mut self, line: u32, range: std::ops::Range<usize>, outline: Quad, confidence: Option<f32>) {
+    pub fn push_word(
+        &mut self,
+        line: u32,
+        range: std::ops::Range<usize>,
+        outline: Quad,
+        confidence: Option<f32>,
+    ) {
         let of = self.page.lines[line as usize].text;
-        let text = Slice { start: of.start + range.start as u32, len: range.len() as u32 };
+        let text = Slice {
+            start: of.start + range.start as u32,
+            len: range.len() as u32,
+        };
         assert!(range.end <= of.len as usize, "a word lies inside its line");
         let _ = self.page.text_of(text); // panics off character boundaries
-        self.page.words.push(Word { line, outline, confidence, text });
+        self.page.words.push(Word {
+            line,
+            outline,
+            confidence,
+            text,
+        });
     }
 
     /// Adds a table cell; its `text` slice is filled in from `text`.
     pub fn push_cell(&mut self, mut cell: Cell, text: &str) {
-        assert!((cell.table as usize) < self.page.spans.len(), "a cell needs its table first");
+        assert!(
+            (cell.table as usize) < self.page.spans.len(),
+            "a cell needs its table first"
+        );
         cell.text = self.push_text(text);
         self.page.cells.push(cell);
     }

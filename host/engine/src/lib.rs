@@ -9,5 +9,5 @@ mod recognizer;
 mod worker;
 
 pub use job::PageJob;
-pub use recognizer::{Control, Recognizer, RecognizeError};
+pub use recognizer::{Control, RecognizeError, Recognizer};
 pub use worker::{Engine, EngineHandle, Ticket};

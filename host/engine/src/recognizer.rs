@@ -47,7 +47,11 @@ impl Control {
     }
 
     pub(crate) fn with_flag(limit: Duration, cancelled: Arc<AtomicBool>) -> Self {
-        Self { cancelled, started: Instant::now(), limit }
+        Self {
+            cancelled,
+            started: Instant::now(),
+            limit,
+        }
     }
 
     /// Fails once the page was cancelled or is overdue.

@@ -58,7 +58,10 @@ impl Engine {
                     .spawn(move || work(&*recognizer, &orders))
             })
             .collect::<std::io::Result<_>>()?;
-        Ok(Self { handle: Some(EngineHandle { queue, name }), workers })
+        Ok(Self {
+            handle: Some(EngineHandle { queue, name }),
+            workers,
+        })
     }
 
     /// A handle to submit pages with.
@@ -88,8 +91,16 @@ impl EngineHandle {
         let cancelled = Arc::new(AtomicBool::new(false));
         let index = job.index;
         // A closed queue drops the order, and the ticket then answers with a failed page.
-        let _ = self.queue.send(Order { job, cancelled: cancelled.clone(), answer });
-        Ticket { answer: page, cancelled, index }
+        let _ = self.queue.send(Order {
+            job,
+            cancelled: cancelled.clone(),
+            answer,
+        });
+        Ticket {
+            answer: page,
+            cancelled,
+            index,
+        }
     }
 }
 
@@ -115,7 +126,14 @@ impl Drop for Ticket {
 fn work(recognizer: &dyn Recognizer, orders: &Mutex<Receiver<Order>>) {
     loop {
         let order = orders.lock().expect("no worker panics while it waits").recv();
-        let Ok(Order { job, cancelled, answer }) = order else { return };
+        let Ok(Order {
+            job,
+            cancelled,
+            answer,
+        }) = order
+        else {
+            return;
+        };
         let control = Control::with_flag(job.time_limit, cancelled);
         let read = std::panic::catch_unwind(AssertUnwindSafe(|| {
             control.check()?;
@@ -126,8 +144,14 @@ fn work(recognizer: &dyn Recognizer, orders: &Mutex<Receiver<Order>>) {
             Ok(Err(error)) => failed(&job, recognizer, &error),
             Err(panic) => {
                 let said = panic.downcast_ref::<&str>().map(|s| s.to_string());
-                let said = said.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_default();
-                failed(&job, recognizer, &RecognizeError::Model(format!("the engine panicked: {said}")))
+                let said = said
+                    .or_else(|| panic.downcast_ref::<String>().cloned())
+                    .unwrap_or_default();
+                failed(
+                    &job,
+                    recognizer,
+                    &RecognizeError::Model(format!("the engine panicked: {said}")),
+                )
             }
         };
         let _ = answer.send(page);
@@ -172,7 +196,14 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(1));
             }
             let mut page = PageBuilder::new(job.info());
-            page.push_span(SpanKind::Paragraph, "text", 0, Rect::default(), None, &job.number.to_string());
+            page.push_span(
+                SpanKind::Paragraph,
+                "text",
+                0,
+                Rect::default(),
+                None,
+                &job.number.to_string(),
+            );
             Ok(page.finish())
         }
     }
