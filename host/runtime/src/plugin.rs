@@ -21,13 +21,14 @@ pub(crate) enum Entry {
 }
 
 impl Plugin {
-    pub(crate) fn new(engine: Engine, manifest: Manifest, digest: [u8; 32], entry: Entry) -> Self {
-        Self {
-            engine,
-            manifest,
-            digest,
-            entry,
-        }
+    pub(crate) fn new(
+        engine: Engine,
+        manifest: Manifest,
+        digest: [u8; 32],
+        imports: Vec<String>,
+        entry: Entry,
+    ) -> Self {
+        Self { engine, manifest, digest, imports, entry }
     }
 
     /// What it says of itself.

@@ -1,0 +1,267 @@
+//! `ocr-host [convert]`: flags become a plan, documents run through it, what happened becomes the exit code.
+
+use crate::args::{ConvertArgs, Progress, Rescue};
+use crate::commands::models;
+use crate::config;
+use crate::exit::{Exit, Failed};
+use crate::inputs::{self, Input};
+use crate::plugins;
+use crate::progress::{Display, Voice};
+use crate::report::{RunReport, timings};
+use ocr_engine::Engine;
+use ocr_model_ppocr::{Options, Ppocr, Weights};
+use ocr_pipeline::{
+    Destination, DocumentReport, DocumentStatus, Failure, FormatterPlan, Plan, convert,
+};
+use ocr_runtime::limits::{THREAD_STACK_BYTES, parse_duration};
+use ocr_runtime::{CancelFlag, Context, Grants, Limits, Plugin, Runtime, World};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+/// Resolution at which PDF pages are drawn, dots per inch. The detector sees at most 1280 px a side, so more helps
+/// small print alone; 150 was the best compromise measured in host/conformance.
+const DPI: u32 = 150;
+
+/// Time one page may take.
+const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Documents under way at a time: while one is opened or finished, the engine reads the other.
+const DOCUMENTS_AT_A_TIME: usize = 2;
+
+pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
+    let started = Instant::now();
+    config::complete(&mut args)?;
+    if args.inputs.is_empty() {
+        let why = "no input; give files, folders or - for standard input (see --help)";
+        return Err(Failed::new(Exit::Arguments, why));
+    }
+    let limits = limits(&args)?;
+    let runtime = plugins::runtime()?;
+    let (adapters, formatters) = load(&runtime, &args)?;
+    let configs = plugins::options(&formatters, &args.plugin_opt)?;
+    let extensions: Vec<String> = adapters.iter().flat_map(|a| a.manifest().extensions.clone()).collect();
+    let documents = inputs::expand(&args.inputs, &extensions)?;
+    check_destination(&args, &documents, &formatters)?;
+
+    let voice = match (args.quiet, args.verbose) {
+        (true, _) => Voice::Quiet,
+        (false, 0) => Voice::Normal,
+        (false, _) => Voice::Verbose,
+    };
+    let display = Arc::new(Display::new(args.progress.unwrap_or(Progress::Auto), voice, documents.len()));
+    let cancel = CancelFlag::default();
+    cancel_on_interrupt(&cancel)?;
+    let engine = start_engine(&args)?;
+    // Formatters get the pixels of the page they format; copies of pixels inside a plugin are for none yet.
+    let context = |grants| Context { limits: limits.clone(), grants, cancel: cancel.clone(), events: display.clone() };
+    let formatter_context = context(Grants { page_raster: true, image_rows: false });
+    let plan = Plan {
+        adapters,
+        adapter_context: context(Grants::default()),
+        formatters: formatters
+            .iter()
+            .zip(configs)
+            .map(|(plugin, config)| FormatterPlan { plugin: plugin.clone(), config, context: formatter_context.clone() })
+            .collect(),
+        engine: engine.handle(),
+        pages: args.pages.clone().unwrap_or_default(),
+        dpi: args.dpi.unwrap_or(DPI) as f32,
+        password: args.pdf_password.clone(),
+        page_timeout: page_timeout(&args)?,
+        cancel: cancel.clone(),
+        events: display.clone(),
+    };
+    let reports = run_all(&plan, &documents, args.output.as_deref());
+    display.finish();
+    let exit = exit_code(&reports, &cancel);
+    if let Some(folder) = &args.output {
+        let report = RunReport {
+            tool: format!("ocr-host {}", env!("CARGO_PKG_VERSION")),
+            engine: plan.engine.name(),
+            exit_code: exit as u8,
+            ms: started.elapsed().as_secs_f64() * 1e3,
+            documents: &reports,
+        };
+        report.write(folder).map_err(|e| {
+            Failed::new(Exit::FileAccess, format!("{}: {e}", folder.join("report.json").display()))
+        })?;
+    }
+    if args.timings {
+        eprint!("{}", timings(&reports));
+    }
+    Ok(exit)
+}
+
+fn limits(args: &ConvertArgs) -> Result<Limits, Failed> {
+    let mut limits = Limits::default();
+    for given in &args.plugin_limit {
+        let wrong = |why: String| Failed::new(Exit::Arguments, format!("--plugin-limit: {why}"));
+        let (name, value) = given.split_once('=').ok_or_else(|| wrong(format!("`{given}` is not LIMIT=VALUE")))?;
+        limits.set(name, value).map_err(wrong)?;
+    }
+    Ok(limits)
+}
+
+fn page_timeout(args: &ConvertArgs) -> Result<Duration, Failed> {
+    match &args.page_timeout {
+        None => Ok(PAGE_TIMEOUT),
+        Some(text) => parse_duration(text).map_err(|e| Failed::new(Exit::Arguments, format!("--page-timeout: {e}"))),
+    }
+}
+
+type Plugins = Vec<Arc<Plugin>>;
+
+/// Adapters, the user's own first, and formatters in the order given.
+fn load(runtime: &Runtime, args: &ConvertArgs) -> Result<(Plugins, Plugins), Failed> {
+    let (mut adapters, mut formatters) = (Plugins::new(), Plugins::new());
+    for name in &args.to {
+        formatters.push(plugins::formatter(runtime, name.trim())?);
+    }
+    for name in &args.plugin {
+        let plugin = plugins::load(runtime, name)?;
+        match plugin.world() {
+            World::InputAdapter => adapters.push(plugin),
+            World::OutputFormatter => formatters.push(plugin),
+            World::PageProcessor => unreachable!("the runtime loads no processors"),
+        }
+    }
+    if formatters.is_empty() {
+        formatters.push(plugins::formatter(runtime, "md")?);
+    }
+    for built_in in plugins::BUILT_IN.iter().filter(|b| b.manifest().world == World::InputAdapter) {
+        let own = built_in.load(runtime)?;
+        if adapters.iter().all(|a| a.digest() != own.digest()) {
+            adapters.push(own);
+        }
+    }
+    let mut extensions: Vec<&str> = formatters.iter().map(|f| f.manifest().extensions[0].as_str()).collect();
+    extensions.sort_unstable();
+    if let Some(twice) = extensions.windows(2).find(|pair| pair[0] == pair[1]) {
+        let why = format!("two formatters write .{}; choose one of them", twice[0]);
+        return Err(Failed::new(Exit::Arguments, why));
+    }
+    Ok((adapters, formatters))
+}
+
+/// Without a folder, exactly one file can be written: one document in one format, to standard output.
+fn check_destination(args: &ConvertArgs, documents: &[Input], formatters: &Plugins) -> Result<(), Failed> {
+    if args.output.is_none() && (documents.len() > 1 || formatters.len() > 1) {
+        let why = format!(
+            "{} documents in {} formats don't fit on standard output; give a folder with -o DIR",
+            documents.len(),
+            formatters.len()
+        );
+        return Err(Failed::new(Exit::Arguments, why));
+    }
+    if args.output.as_ref().is_some_and(|o| o.exists() && !o.is_dir()) {
+        let why = format!("-o {}: it is a file; give a folder", args.output.as_deref().unwrap_or(Path::new("")).display());
+        return Err(Failed::new(Exit::Arguments, why));
+    }
+    Ok(())
+}
+
+/// The first interrupt ends the run in order, the second at once.
+fn cancel_on_interrupt(cancel: &CancelFlag) -> Result<(), Failed> {
+    let flag = cancel.clone();
+    let set = ctrlc::set_handler(move || {
+        if flag.is_cancelled() {
+            std::process::exit(Exit::Interrupted as i32);
+        }
+        flag.cancel();
+    });
+    set.map_err(|e| Failed::new(Exit::Other, format!("interrupts can't be caught: {e}")))
+}
+
+fn start_engine(args: &ConvertArgs) -> Result<Engine, Failed> {
+    let rescue = match args.rescue.unwrap_or(Rescue::Auto) {
+        Rescue::Off => None,
+        Rescue::Auto => models::rescue(),
+        Rescue::On => Some(models::rescue().ok_or_else(|| {
+            let why = "--rescue on: the small recogniser is not there; run `ocr-host models fetch ppocr-small`";
+            Failed::new(Exit::MissingDependency, why)
+        })?),
+    };
+    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let threads = args.jobs.map_or(cores, usize::from);
+    let weights = match &args.models {
+        Some(folder) => Weights::Folder(folder.clone()),
+        None => Weights::Embedded,
+    };
+    let model = Ppocr::new(Options { weights, threads, rescue, ..Options::default() });
+    let model = model.map_err(|e| Failed::new(Exit::MissingDependency, e))?;
+    Engine::start(Arc::new(model), PAGES_AT_A_TIME)
+        .map_err(|e| Failed::new(Exit::Other, format!("the engine can't start: {e}")))
+}
+
+/// Pages that are recognised at a time; they share the engine's threads. Two keep the cores busy where one page is
+/// in a stage that does not spread.
+const PAGES_AT_A_TIME: usize = 2;
+
+/// Runs every document; the reports come back in the documents' order.
+fn run_all(plan: &Plan, documents: &[Input], folder: Option<&Path>) -> Vec<DocumentReport> {
+    let next = AtomicUsize::new(0);
+    let reports: Mutex<Vec<Option<DocumentReport>>> = Mutex::new(vec![None; documents.len()]);
+    let work = || {
+        while let Some(document) = documents.get(next.fetch_add(1, Ordering::Relaxed)) {
+            let at = documents.iter().position(|d| std::ptr::eq(d, document)).expect("it is one of them");
+            let report = match plan.cancel.is_cancelled() {
+                true => DocumentReport::failed(&document.shown, Failure::new("cancelled", "the run was cancelled")),
+                false => run_one(plan, document, folder),
+            };
+            reports.lock().expect("no thread panics while it stores")[at] = Some(report);
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..DOCUMENTS_AT_A_TIME.min(documents.len()) {
+            let thread = std::thread::Builder::new().name("ocr-document".into()).stack_size(THREAD_STACK_BYTES);
+            thread.spawn_scoped(scope, work).expect("a thread can be started");
+        }
+    });
+    let reports = reports.into_inner().expect("no thread panics while it stores");
+    reports.into_iter().map(|report| report.expect("every document was taken by a thread")).collect()
+}
+
+fn run_one(plan: &Plan, document: &Input, folder: Option<&Path>) -> DocumentReport {
+    let destination = match folder {
+        Some(folder) => Destination::Folder { folder: folder.join(&document.folder), name: document.name.clone() },
+        None => Destination::Stream(Box::new(std::io::stdout())),
+    };
+    match document.open() {
+        Ok(source) => convert(plan, &document.shown, &source, destination),
+        Err(error) => {
+            let report = DocumentReport::failed(&document.shown, Failure::new("unreadable", error.to_string()));
+            plan.events.document_done(&report);
+            report
+        }
+    }
+}
+
+/// One document has the code of its own failure; several have 21 when some failed. A stopped plugin outranks
+/// failed files, which outrank failed pages.
+fn exit_code(reports: &[DocumentReport], cancel: &CancelFlag) -> Exit {
+    if cancel.is_cancelled() {
+        return Exit::Interrupted;
+    }
+    if reports.iter().any(DocumentReport::plugin_was_stopped) {
+        return Exit::Plugin;
+    }
+    let failed: Vec<&DocumentReport> = reports.iter().filter(|r| r.status == DocumentStatus::Failure).collect();
+    if let ([only], 1) = (&failed[..], reports.len()) {
+        return match only.errors.first().map(|f| f.code.as_str()) {
+            Some("encrypted" | "wrong-password") => Exit::Encrypted,
+            Some("unreadable" | "output" | "host-error") => Exit::FileAccess,
+            Some("plugin-config" | "no-such-page") => Exit::Arguments,
+            Some(_) => Exit::Input,
+            None => Exit::SomePages,
+        };
+    }
+    if !failed.is_empty() {
+        return Exit::SomeFiles;
+    }
+    match reports.iter().any(|r| r.status == DocumentStatus::PartialSuccess) {
+        true => Exit::SomePages,
+        false => Exit::Ok,
+    }
+}
