@@ -54,11 +54,12 @@ def pages(data):
 
 
 def count(kind, truth, found):
+    matched = dict(zip(("matched", "expected", "found"), scoring.word_counts(truth, found)))
     if kind == "receipt":
-        return dict(zip(("matched", "expected", "found"), scoring.word_counts(truth, found)))
+        return matched
     edits, length = scoring.character_errors(truth, found)
     joined_edits, joined_length = scoring.character_errors(truth, found, joined=True)
-    return {"edits": edits, "length": length, "joined_edits": joined_edits, "joined_length": joined_length}
+    return {**matched, "edits": edits, "length": length, "joined_edits": joined_edits, "joined_length": joined_length}
 
 
 def summary(counts):
@@ -70,11 +71,14 @@ def summary(counts):
     def rate(group, edits, length):
         return sum(page[edits] for page in group) / max(1, sum(page[length] for page in group)) if group else None
 
-    pooled = scoring.f1(*(sum(page[key] for page in receipts) for key in ("matched", "expected", "found")))
+    def pooled(group):
+        return scoring.f1(*(sum(page[key] for page in group) for key in ("matched", "expected", "found")))
+
     each = [scoring.f1(page["matched"], page["expected"], page["found"]) for page in receipts]
     return {
-        "receipts": len(receipts), "word_f1": pooled if receipts else None,
+        "receipts": len(receipts), "word_f1": pooled(receipts),
         "word_f1_mean": sum(each) / len(each) if each else None,
+        "upright_word_f1": pooled(upright), "all_word_f1": pooled(list(scans.values())),
         "upright_cer": rate(upright, "edits", "length"), "upright_cer_joined": rate(upright, "joined_edits", "joined_length"),
         "all_cer": rate(scans.values(), "edits", "length"),
         "cer": {name: page["edits"] / page["length"] for name, page in scans.items()},
@@ -156,8 +160,8 @@ def verdicts(scores):
 
 def show(scores):
     harness.table(
-        ["reader", "receipts: word F1", "mean of receipts", "CER upright", "same, line-end hyphens joined", "CER all"],
-        [[name, f"{score['word_f1']:.4f}", f"{score['word_f1_mean']:.4f}", harness.percent(score["upright_cer"]),
+        ["reader", "receipts: word F1", "mean of receipts", "upright scans: word F1", "CER", "hyphens joined", "all scans: CER"],
+        [[name, f"{score['word_f1']:.4f}", f"{score['word_f1_mean']:.4f}", f"{score['upright_word_f1']:.4f}", harness.percent(score["upright_cer"]),
           harness.percent(score["upright_cer_joined"]), harness.percent(score["all_cer"])]
          for name, score in scores.items()])
     print()

@@ -45,6 +45,8 @@ class ReferencePeer:
 class RapidOcrPeer:
     def __init__(self, threads, classifier):
         from rapidocr import RapidOCR
+        from reference import load_bgr
+        self.load = load_bgr
         self.engine = RapidOCR(params={
             "Global.use_cls": classifier, "Global.log_level": "error",
             "EngineConfig.onnxruntime.intra_op_num_threads": threads,
@@ -52,7 +54,8 @@ class RapidOcrPeer:
         })
 
     def read(self, path, languages=None):
-        found = self.engine(str(path))
+        # Decoded here: its own loader gives palette images by index, near black, and then reads nothing.
+        found = self.engine(self.load(path))
         return "\n".join(found.txts or ())
 
 

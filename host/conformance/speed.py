@@ -1,0 +1,219 @@
+"""Time and memory of the host beside its peers, at two threads, on the same page images in one run.
+
+    python3 speed.py --host ocr-host --data DATA [--rounds 5] [--threads 2]
+
+In every round each reader runs once as a process of its own over all pages, one after another, so that a disturbance
+of the machine falls on all of them. Peers load their models, read one page unmeasured and then measure each page in
+the process; the host is measured by its own page clock (`report.json`) as well as from outside. Processor affinity
+holds every reader to `--threads` cores. PDF pages are drawn to images first, at 144 dpi; drawing is on nobody's
+clock. Run it on a quiet machine; the load is written into the result.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import harness
+
+PAGES = [
+    "tesseract/phototest.tif", "tesseract/eurotext.tif", "tesseract/8087_054.3B.tif", "ocrmypdf/linn.png",
+    "receipts/img/000.jpg", "receipts/img/016.jpg", "receipts/img/128.jpg", "receipts/img/304.jpg",
+    "olmocr-sample/pdfs/multi_column_miss.pdf", "olmocr-sample/pdfs/earnings.pdf", "olmocr-sample/pdfs/olmo2-pg4.pdf",
+    "olmocr-sample/pdfs/small_page_size.pdf",
+]
+OURS, OURS_RESCUE = "ocr-host (tiny)", "ocr-host, small rescue"
+RAPID_ON, RAPID_OFF = "RapidOCR 3.10, classifier on (default)", "RapidOCR 3.10, classifier off"
+SAME_WEIGHTS = "tiny weights, onnxruntime"
+STAGES = ["orientation", "detect", "recognize", "layout", "tables", "assemble", "render", "format"]
+
+
+def page_images(data, folder):
+    """The measured pages as files with distinct stems; PDFs are drawn."""
+    import pypdfium2
+    found = []
+    for name in PAGES:
+        source = data / name
+        if source.suffix == ".pdf":
+            with pypdfium2.PdfDocument(source) as document:
+                image = document[0].render(scale=144 / 72).to_pil().convert("RGB")
+            drawn = folder / f"{source.stem}.png"
+            image.save(drawn, dpi=(144, 144))
+            source = drawn
+        found.append(source)
+    return found
+
+
+# ---- a peer, in a process of its own -----------------------------------------------------------------------------
+
+
+def work(peer, weights, threads, images):
+    """Loads a peer, reads all images, prints one JSON line."""
+    import peers
+    reader = peers.PEERS[peer](weights, threads)
+    reader.read(images[0])
+    first = time.time()
+    pages = []
+    for image in images:
+        start = time.perf_counter()
+        text = reader.read(image)
+        page = {"seconds": time.perf_counter() - start, "characters": len(text)}
+        if isinstance(reader, peers.ReferencePeer):
+            page |= reader.engine.seconds
+        pages.append(page)
+    print(json.dumps({"first_page_at": first, "pages": pages}))
+
+
+def run_peer(peer, options, images):
+    command = [sys.executable, __file__, "--worker", peer, "--weights", options.weights, "--threads", options.threads, *images]
+    start = time.time()
+    run = harness.run_program(command, timeout_s=3600, environment={"OMP_NUM_THREADS": str(options.threads)})
+    if run.code != 0:
+        raise SystemExit(f"{peer}: {harness.parts_of(run)}")
+    said = json.loads(run.stdout.strip().splitlines()[-1])
+    return {"pages": said["pages"], "first_page_s": said["first_page_at"] - start, "peak_bytes": run.peak_bytes,
+            "wall_s": run.seconds}
+
+
+# ---- the host ----------------------------------------------------------------------------------------------------
+
+
+def page_record(page):
+    """Times of one page in seconds, by stage, from `report.json`."""
+    stages = {stage: ms / 1000 for stage, ms in (page.get("timings_ms") or {}).items() if ms is not None}
+    return {"seconds": page["ms"] / 1000 if page.get("ms") is not None else None, "status": page["status"], **stages}
+
+
+def run_host(extra, options, images):
+    """One process a page, which is also the time to the first page; then all pages in one process."""
+    pages, walls, peak = [], [], 0
+    with tempfile.TemporaryDirectory() as folder:
+        for index, image in enumerate(images):
+            run, report = harness.convert(options.host, [image], Path(folder) / str(index), options.to,
+                                          [*options.host_args.split(), *extra])
+            if run.code != 0 or not report:
+                raise SystemExit(f"{image.name}: {run.outcome()}: {harness.parts_of(run)}")
+            pages.append(page_record(report["documents"][0]["pages"][0]))
+            walls.append(run.seconds)
+        batch, report = harness.convert(options.host, images, Path(folder) / "all", options.to,
+                                        [*options.host_args.split(), *extra], timeout_s=3600)
+        peak = batch.peak_bytes
+        in_batch = [page_record(page) for document in report["documents"] for page in document["pages"]]
+    return {"pages": pages, "process_s": walls, "first_page_s": walls[0], "batch_wall_s": batch.seconds,
+            "batch_pages": in_batch, "peak_bytes": peak}
+
+
+# ---- tables ------------------------------------------------------------------------------------------------------
+
+
+def medians(rounds, key):
+    """Median over the rounds of every page's value, None where a page has none."""
+    values = []
+    for index in range(len(rounds[0]["pages"])):
+        seen = [each["pages"][index].get(key) for each in rounds]
+        seen = [value for value in seen if value is not None]
+        values.append(statistics.median(seen) if seen else None)
+    return values
+
+
+def middle(values):
+    values = [value for value in values if value is not None]
+    return statistics.median(values) if values else None
+
+
+def milliseconds(value):
+    return "-" if value is None else f"{1000 * value:.0f}"
+
+
+def added(rounds, keys):
+    """Per page, the sum of some stages' medians."""
+    columns = [medians(rounds, key) for key in keys]
+    return [sum(values) if None not in values else None for values in zip(*columns)]
+
+
+def main():
+    if "--worker" in sys.argv:
+        parser = argparse.ArgumentParser()
+        parser.add_argument("--worker")
+        parser.add_argument("--weights", type=Path)
+        parser.add_argument("--threads", type=int)
+        parser.add_argument("images", nargs="+", type=Path)
+        job = parser.parse_args()
+        return work(job.worker, job.weights, job.threads, job.images)
+
+    parser = harness.arguments(__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--weights", type=Path, help="folder with the tiny weights (default: the engine's own)")
+    parser.add_argument("--to", default="md,html,json", help="what the host writes for every page")
+    parser.add_argument("--host-args", default="", help="options for every run of the host")
+    parser.add_argument("--rescue-args", default="none", help="options that switch the small rescue on, to measure it too")
+    parser.add_argument("--skip-peers", action="store_true", help="measure the host alone")
+    options = parser.parse_args()
+    import peers
+    options.weights = options.weights or peers.WEIGHTS
+    options.host = options.host.resolve()
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.threads])
+    load = os.getloadavg()[0]
+    if load > 0.5:
+        print(f"the machine is not quiet: load {load:.2f}", file=sys.stderr)
+
+    ours = {OURS: []}
+    if options.rescue_args != "none":
+        ours[OURS_RESCUE] = options.rescue_args.split()
+    names = [] if options.skip_peers else [SAME_WEIGHTS, RAPID_ON, RAPID_OFF, "Tesseract 5"]
+    rounds = {name: [] for name in [*ours, *names]}
+    with tempfile.TemporaryDirectory() as folder:
+        images = page_images(options.data, Path(folder))
+        run_host([], options, images[:1])  # compiles and caches what a first run ever compiles
+        for index in range(options.rounds):
+            for name in rounds:
+                rounds[name].append(run_host(ours[name], options, images) if name in ours
+                                    else run_peer(name, options, images))
+            print(f"round {index + 1} of {options.rounds} done, load {os.getloadavg()[0]:.2f}", file=sys.stderr)
+
+    whole = {name: medians(each, "seconds") for name, each in rounds.items()}
+    print()
+    harness.table(
+        ["reader", "whole page, median ms", "to first page, ms", "all pages in one process, s", "peak MiB"],
+        [[name, milliseconds(middle(whole[name])), milliseconds(statistics.median(r["first_page_s"] for r in each)),
+          f"{statistics.median(r.get('batch_wall_s', r.get('wall_s')) for r in each):.2f}",
+          f"{max(r['peak_bytes'] for r in each) / harness.MIB:.0f}"] for name, each in rounds.items()])
+    print()
+    harness.table(["whole page, ms", *rounds],
+                  [[Path(page).name, *(milliseconds(whole[name][index]) for name in rounds)]
+                   for index, page in enumerate(PAGES)])
+    print()
+    harness.table(["stage of the host, median ms", *ours],
+                  [[stage, *(milliseconds(middle(medians(rounds[name], stage))) for name in ours)] for stage in STAGES])
+
+    summary = {name: {"whole_page_median_s": middle(values)} for name, values in whole.items()}
+    bars = []
+    if not options.skip_peers:
+        mine, default = middle(whole[OURS]), middle(whole[RAPID_ON])
+        bars.append(("whole page at most half of RapidOCR's default", mine / default if mine else None, 0.5))
+        ours_core, their_core = (added(rounds[name], ["detect", "recognize"]) for name in (OURS, SAME_WEIGHTS))
+        core = middle(ours_core)
+        bars.append(("detection + recognition at most 1.3 x the same weights under onnxruntime",
+                     core / middle(their_core) if core else None, 1.3))
+        ratios = [a / b for a, b in zip(ours_core, their_core) if a is not None and b]
+        summary["detection_and_recognition"] = {
+            "ours_s": ours_core, "onnxruntime_s": their_core, "median_of_ratios": middle(ratios)}
+        print()
+        harness.table(["bar", "ratio", "limit", "met"],
+                      [[bar, "-" if ratio is None else f"{ratio:.2f}", limit,
+                        "not measured" if ratio is None else "yes" if ratio <= limit else "NO"] for bar, ratio, limit in bars])
+        if ratios:
+            print(f"\ndetection + recognition, median of the pages' own ratios: {middle(ratios):.2f}")
+    harness.write_result(options, "speed", {
+        "pages": PAGES, "threads": options.threads, "versions": peers.versions(), "load_at_start": load,
+        "summary": summary, "bars": [{"bar": b, "ratio": r, "limit": l} for b, r, l in bars], "rounds": rounds})
+
+
+if __name__ == "__main__":
+    main()
