@@ -24,7 +24,7 @@ pub struct BuiltIn {
 }
 
 /// First-party components. Adapters are asked in this order.
-pub const BUILT_IN: &[BuiltIn] = built_in!["image-in", "markdown-out"];
+pub const BUILT_IN: &[BuiltIn] = built_in!["pdf-in", "image-in", "markdown-out"];
 
 impl BuiltIn {
     /// Its description of itself.

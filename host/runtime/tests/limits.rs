@@ -1,0 +1,198 @@
+//! Every limit, held against a component that wants to break it. After each, the host formats the same page with a
+//! plugin that behaves.
+
+use ocr_document::{Page, PageBuilder, PageImage, PageInfo, PixelFormat, Rect, SpanKind};
+use ocr_runtime::{
+    Cause, Context, DocInfo, DocumentOutput, FormatterSession, Grants, Limits, Plugin, PluginFailure, Quota, Runtime,
+};
+use std::collections::HashSet;
+use std::path::Path;
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant};
+
+const MISBEHAVE: &[u8] = include_bytes!("misbehave/misbehave.wasm");
+
+static PLUGIN: LazyLock<(Runtime, Arc<Plugin>)> = LazyLock::new(|| {
+    let runtime = Runtime::new(None).unwrap();
+    let plugin = runtime.load("misbehave", MISBEHAVE).unwrap();
+    (runtime, plugin)
+});
+
+fn page() -> Arc<Page> {
+    let mut page = PageBuilder::new(PageInfo::new(0, 7, 100, 80));
+    page.push_span(SpanKind::Paragraph, "text", 0, Rect::new(0, 0, 50, 10), None, "all is well");
+    page.raster(PageImage::new(100, 80, PixelFormat::Gray8, vec![128; 8000]).unwrap());
+    Arc::new(page.finish())
+}
+
+fn tight() -> Limits {
+    let mib = 1 << 20;
+    Limits {
+        memory: 32 * mib,
+        time: Duration::from_millis(300),
+        handles: 200,
+        call_bytes: 4 * mib,
+        host_calls: 200_000,
+        output_bytes: 8 * mib,
+        output_files: 50,
+        file_bytes: 6 * mib,
+        log_bytes: 4096,
+        image_bytes: 64 * mib,
+    }
+}
+
+fn run_in(folder: &Path, act: &str, grants: Grants) -> Result<(), PluginFailure> {
+    let context = Context { limits: tight(), grants, ..Context::default() };
+    let output = DocumentOutput::begin(folder, "doc").unwrap();
+    let config = format!(r#"{{"act":"{act}"}}"#);
+    let place = output.formatter("bad");
+    let session = FormatterSession::open(&PLUGIN.1, &context, &DocInfo::default(), &config, place);
+    let ended = session.and_then(|mut session| {
+        session.add_page(&page())?;
+        session.finish().map(drop)
+    });
+    let failed = if ended.is_err() { HashSet::from(["bad".to_owned()]) } else { HashSet::new() };
+    output.commit(&failed).unwrap();
+    ended
+}
+
+/// Runs an act, checks that the next document is fine, and answers how the act ended.
+fn run(act: &str) -> Result<(), PluginFailure> {
+    let folder = tempfile::tempdir().unwrap();
+    let grants = Grants { page_raster: true, image_rows: false };
+    let ended = run_in(folder.path(), act, grants);
+    let beside: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert!(beside.iter().all(|n| n == "doc.partial" || n == "doc.bad" || n == "doc.bad.files"), "{beside:?}");
+    let next = tempfile::tempdir().unwrap();
+    run_in(next.path(), "behave", grants).unwrap();
+    assert_eq!(std::fs::read_to_string(next.path().join("doc.bad")).unwrap(), "begun\nall is well");
+    ended
+}
+
+fn limit_hit(act: &str) -> (Quota, String) {
+    let failure = run(act).unwrap_err();
+    match failure.cause {
+        Cause::Limit { quota, .. } => (quota, failure.to_string()),
+        ref other => panic!("{act} ended with {other:?}"),
+    }
+}
+
+#[test]
+fn an_endless_loop_ends_soon_after_its_time() {
+    for act in ["loop", "loop-in-open"] {
+        let started = Instant::now();
+        let (quota, message) = limit_hit(act);
+        assert_eq!(quota, Quota::Time);
+        assert!(message.contains("--plugin-limit time="), "{message}");
+        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+    }
+}
+
+#[test]
+fn memory_stops_at_its_limit() {
+    let (quota, message) = limit_hit("grow");
+    assert_eq!(quota, Quota::Memory);
+    assert!(message.starts_with("plugin `misbehave` 0.1.0 on page 7: it reached its limit `memory`"), "{message}");
+}
+
+#[test]
+fn deep_recursion_ends_in_the_stack_limit() {
+    assert_eq!(limit_hit("recurse").0, Quota::Stack);
+}
+
+#[test]
+fn floods_end_in_their_limits() {
+    for (act, quota) in [
+        ("flood-calls", Quota::HostCalls),
+        ("flood-output", Quota::FileBytes),
+        ("flood-output-silently", Quota::FileBytes),
+        ("flood-files", Quota::OutputFiles),
+        ("hoard-handles", Quota::Handles),
+        ("hoard-images", Quota::ImageBytes),
+        ("giant-image", Quota::ImageBytes),
+    ] {
+        let hit = limit_hit(act).0;
+        // Small images reach the handles' limit or the host calls' first; both are limits of the host.
+        assert!(hit == quota || (act == "flood-calls" && hit == Quota::Time), "{act}: {hit:?}");
+    }
+}
+
+#[test]
+fn too_much_in_one_call_is_refused() {
+    // The SDK writes in small pieces; the file's limit stops it then, and the memory's before.
+    let hit = limit_hit("giant-write").0;
+    assert!(matches!(hit, Quota::Memory | Quota::FileBytes), "{hit:?}");
+}
+
+#[test]
+fn a_panic_is_a_trap_of_this_document_alone() {
+    let failure = run("panic").unwrap_err();
+    assert!(matches!(failure.cause, Cause::Trap(_)), "{failure}");
+    assert_eq!(failure.code(), "plugin-trap");
+}
+
+#[test]
+fn log_floods_are_cut_and_cleaned() {
+    use ocr_document::{Diagnostic, Severity};
+    use ocr_runtime::PluginEvents;
+    use std::sync::Mutex;
+    #[derive(Default)]
+    struct Lines(Mutex<Vec<String>>);
+    impl PluginEvents for Lines {
+        fn report(&self, _: &str, _: &Diagnostic) {}
+        fn log(&self, _: &str, _: Severity, message: &str) {
+            self.0.lock().unwrap().push(message.to_owned());
+        }
+        fn progress(&self, _: &str, _: u32, _: Option<u32>) {}
+    }
+    let lines = Arc::new(Lines::default());
+    let limits = Limits { time: Duration::from_secs(20), ..tight() };
+    let context = Context { limits, events: lines.clone(), ..Context::default() };
+    let folder = tempfile::tempdir().unwrap();
+    let output = DocumentOutput::begin(folder.path(), "doc").unwrap();
+    let config = r#"{"act":"flood-log"}"#;
+    let place = output.formatter("bad");
+    let mut session = FormatterSession::open(&PLUGIN.1, &context, &DocInfo::default(), config, place).unwrap();
+    session.add_page(&page()).unwrap();
+    let lines = lines.0.lock().unwrap();
+    assert!(lines.iter().map(String::len).sum::<usize>() < 8192);
+    assert!(lines.iter().all(|l| !l.contains(['\x1b', '\n'])));
+    assert!(lines.last().unwrap().contains("further messages"));
+}
+
+#[test]
+fn hostile_names_reach_no_file_system() {
+    for n in 0..12 {
+        let failure = run(&format!("name-{n}")).unwrap_err();
+        assert!(matches!(failure.cause, Cause::Said(_)), "name-{n}: {failure}");
+        assert!(failure.to_string().contains("output name"), "name-{n}: {failure}");
+    }
+    assert!(!Path::new("/tmp/escape.txt").exists());
+}
+
+#[test]
+fn capabilities_that_are_not_granted_answer_denied() {
+    let folder = tempfile::tempdir().unwrap();
+    for (act, grants, capability) in [
+        ("image-to-main", Grants::default(), "page.raster"),
+        ("read-rows", Grants { page_raster: true, image_rows: false }, "image.rows"),
+    ] {
+        let failure = run_in(folder.path(), act, grants).unwrap_err();
+        assert_eq!(failure.code(), "denied", "{failure}");
+        assert!(failure.to_string().contains(capability), "{failure}");
+    }
+    run_in(folder.path(), "image-to-main", Grants { page_raster: true, image_rows: false }).unwrap();
+    run_in(folder.path(), "read-rows", Grants { page_raster: true, image_rows: true }).unwrap();
+}
+
+#[test]
+fn compiled_code_and_core_modules_are_no_plugins() {
+    let runtime = &PLUGIN.0;
+    let core = wat::parse_str("(module)").unwrap();
+    let refused = runtime.load("core.wasm", &core).unwrap_err().to_string();
+    assert!(refused.contains("core WASM module"), "{refused}");
+    let elf = runtime.load("x.cwasm", b"\x7fELF\x02\x01\x01\0\0\0\0\0").unwrap_err().to_string();
+    assert!(elf.contains("native code"), "{elf}");
+    let cut = runtime.load("cut.wasm", &MISBEHAVE[..MISBEHAVE.len() / 2]).unwrap_err().to_string();
+    assert!(cut.starts_with("plugin `cut.wasm`"), "{cut}");
+}

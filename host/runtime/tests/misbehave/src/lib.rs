@@ -1,0 +1,110 @@
+//! A formatter that does on its first page what its option `act` says. The runtime's tests hold their limits
+//! against it.
+
+#![forbid(unsafe_code)]
+
+use ocr_plugin::{Config, DocInfo, Formatter, Page, Result, image::Encoding, log, output};
+use serde::Deserialize;
+use std::hint::black_box;
+
+#[derive(Deserialize, Default)]
+#[serde(default, deny_unknown_fields)]
+struct Settings {
+    act: String,
+}
+
+struct Misbehave {
+    out: output::File,
+    act: String,
+}
+
+/// A name that no output file may have, for each `name-N`.
+const NAMES: [&str; 12] = [
+    "../escape.txt", "/tmp/escape.txt", "a/../../escape.txt", "C:\\escape.txt", "\\\\server\\escape", "CON", "a\0b",
+    "trailing.", "trailing ", ".hidden", "\u{202e}txt.exe", "",
+];
+
+impl Formatter for Misbehave {
+    fn open(_: &DocInfo, config: Config) -> Result<Self> {
+        let Settings { act } = config.parse()?;
+        if act == "loop-in-open" {
+            spin();
+        }
+        Ok(Self { out: output::main()?, act })
+    }
+
+    fn page(&mut self, page: &Page) -> Result<()> {
+        self.out.write_text("begun\n")?;
+        match self.act.as_str() {
+            "behave" => self.out.write_text(&page.text())?,
+            "loop" => spin(),
+            "grow" => {
+                let mut hoard = Vec::new();
+                loop {
+                    hoard.push(black_box(vec![1u8; 1 << 20]));
+                }
+            }
+            "recurse" => {
+                black_box(descend(0));
+            }
+            "panic" => panic!("out of ideas"),
+            "flood-log" => (0..100_000).for_each(|n| log::warning(&format!("line {n}\x1b[2J\nforged: line"))),
+            "flood-calls" => (0..100_000_000u64).for_each(|_| {
+                black_box(self.out.len());
+            }),
+            "flood-output" => loop {
+                self.out.write(&[b'x'; 1 << 16])?;
+            },
+            // Swallows the host's errors: the host has to notice by itself.
+            "flood-output-silently" => (0..200_000).for_each(|_| {
+                let _ = self.out.write(&[b'x'; 1 << 16]);
+            }),
+            "flood-files" => {
+                for n in 0..1_000_000 {
+                    output::create(&format!("{n}.txt"), "text/plain")?;
+                }
+            }
+            "hoard-handles" => {
+                let raster = page.raster()?;
+                let mut hoard = Vec::new();
+                loop {
+                    hoard.push(raster.rotate(0)?);
+                }
+            }
+            "hoard-images" => {
+                let raster = page.raster()?;
+                let mut hoard = Vec::new();
+                loop {
+                    hoard.push(raster.resize(4000, 4000)?);
+                }
+            }
+            "giant-image" => drop(page.raster()?.resize(60_000, 60_000)?),
+            "giant-write" => self.out.write_text(&"x".repeat(64 << 20))?,
+            "read-rows" => drop(page.raster()?.read_rows(0, 1, ocr_plugin::image::PixelFormat::Rgb8)?),
+            "image-to-main" => drop(self.out.write_image(&page.raster()?, Encoding::Png, 90)?),
+            act => {
+                let name = act.strip_prefix("name-").and_then(|n| NAMES.get(n.parse::<usize>().ok()?));
+                output::create(name.expect("a known act"), "text/plain")?.write_text("escaped")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<()> {
+        Ok(())
+    }
+}
+
+fn spin() {
+    let mut n = 0u64;
+    while black_box(n) != u64::MAX {
+        n = n.wrapping_add(2);
+    }
+}
+
+#[expect(unconditional_recursion, reason = "that is the point")]
+fn descend(depth: u64) -> u64 {
+    black_box(descend(black_box(depth + 1)) + 1)
+}
+
+ocr_plugin::export_formatter!(Misbehave);
