@@ -59,6 +59,9 @@ fn write_text(out: &mut String, outline: &Quad, text: &str, confidence: Option<f
     } else {
         format!(" transform=\"rotate({angle:.1} {x:.0} {y:.0})\"")
     };
+    // The space that parts words when they are copied is set behind the outline.
+    let letters = text.chars().count() as f32;
+    let length = length * (letters + 1.0) / letters;
     let class = if confidence.is_some_and(|c| c < DOUBTFUL) {
         " class=\"doubtful\""
     } else {
@@ -66,7 +69,7 @@ fn write_text(out: &mut String, outline: &Quad, text: &str, confidence: Option<f
     };
     let _ = write!(
         out,
-        "<text{class} x=\"{x:.0}\" y=\"{y:.0}\" font-size=\"{size:.0}\" textLength=\"{length:.0}\"{turn}>"
+        "<text{class} x=\"{x:.0}\" y=\"{y:.0}\" font-size=\"{size:.0}\" textLength=\"{length:.0}\" lengthAdjust=\"spacingAndGlyphs\"{turn}>"
     );
     if let Some(percent) = percent(confidence) {
         let _ = write!(out, "<title>{percent}</title>");

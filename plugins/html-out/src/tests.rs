@@ -109,7 +109,13 @@ fn model_output_stays_text() {
         let name: String = tag.chars().take_while(|c| c.is_ascii_alphanumeric()).collect();
         assert!(name != "script", "{tag}");
         // Values stand between double quotes, so what is left are the names.
-        let names: String = tag.split('>').next().unwrap_or_default().split('"').step_by(2).collect();
+        let names: String = tag
+            .split('>')
+            .next()
+            .unwrap_or_default()
+            .split('"')
+            .step_by(2)
+            .collect();
         assert!(!names.contains("onerror") && !names.contains("onload"), "{tag}");
     }
     assert_eq!(
