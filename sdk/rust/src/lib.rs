@@ -49,6 +49,7 @@ mod formatter;
 pub mod glue;
 mod host;
 pub mod image;
+pub mod list;
 pub mod log;
 pub mod ocr;
 pub mod output;

@@ -49,7 +49,7 @@ impl File {
         Ok(())
     }
 
-    /// Appends an image, encoded in the host. `quality` is 1 ..= 100 for JPEG and WebP. Answers the bytes written.
+    /// Appends an image, encoded in the host. `quality` is 1 ..= 100 and counts for JPEG. Answers the bytes written.
     pub fn write_image(&self, image: &Image, encoding: Encoding, quality: u8) -> Result<u64, HostError> {
         self.0.write_image(&image.0, encoding, quality)
     }
