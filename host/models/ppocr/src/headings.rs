@@ -49,7 +49,7 @@ fn numbering(text: &str) -> Option<u8> {
     let parts: Vec<&str> = number.split('.').collect();
     let counts = |p: &&str| (1..=2).contains(&p.len());
     let parted = text[end..].starts_with(' ') || text[end..].starts_with(char::is_alphabetic);
-    (parted && !number.is_empty() && parts.iter().all(|p| counts(p))).then_some(parts.len() as u8)
+    (parted && !number.is_empty() && parts.iter().all(counts)).then_some(parts.len() as u8)
 }
 
 #[cfg(test)]

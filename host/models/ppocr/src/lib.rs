@@ -43,6 +43,7 @@ mod layout;
 mod lists;
 mod models;
 mod net;
+mod nn;
 mod orientation;
 mod paragraphs;
 mod ppocr;

@@ -64,7 +64,8 @@ fn load_rescue(path: &Path) -> Result<LineReader, EngineError> {
         name: path.display().to_string(),
         reason: "it has no metadata `character` with its dictionary; fetch it again".into(),
     })?;
-    Ok(LineReader::new(net, Dictionary::from_lines(&characters)))
+    let dictionary = Dictionary::from_lines(characters);
+    Ok(LineReader::new(net, dictionary))
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, EngineError> {

@@ -1,8 +1,10 @@
 //! One network: ONNX bytes in, a function from one f32 tensor to several out.
 //!
-//! Thin on purpose: what runs the graph is known to this file alone.
+//! Our own runtime (`nn`) runs the graphs it knows; rten runs all others. Which of the two it is, is known to this
+//! file alone.
 
 use crate::EngineError;
+use crate::nn::Plan;
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool};
 use rten_tensor::{AsView, Layout, NdTensor, Tensor};
 use std::borrow::Cow;
@@ -20,14 +22,33 @@ pub(crate) struct Output {
 /// A loaded network; immutable and shared by all threads.
 pub(crate) struct Net {
     name: &'static str,
-    model: Model,
-    input: NodeId,
-    outputs: Vec<NodeId>,
+    graph: Graph,
+    metadata: Vec<(String, String)>,
+}
+
+enum Graph {
+    Own(Plan),
+    Rten {
+        model: Box<Model>,
+        input: NodeId,
+        outputs: Vec<NodeId>,
+    },
 }
 
 impl Net {
     /// Loads ONNX bytes; `name` is for messages.
     pub fn load(name: &'static str, bytes: Cow<'static, [u8]>) -> Result<Self, EngineError> {
+        match Plan::new(&bytes) {
+            Some(plan) => Ok(Self {
+                name,
+                graph: Graph::Own(plan),
+                metadata: Vec::new(),
+            }),
+            None => Self::load_with_rten(name, bytes),
+        }
+    }
+
+    fn load_with_rten(name: &'static str, bytes: Cow<'static, [u8]>) -> Result<Self, EngineError> {
         let broken = |reason: String| EngineError::Load {
             name: name.into(),
             reason,
@@ -44,21 +65,31 @@ impl Net {
             .first()
             .ok_or_else(|| broken("the graph has no input".into()))?;
         let outputs = model.output_ids().to_vec();
+        let metadata = model
+            .metadata()
+            .fields()
+            .map(|(k, v)| (k.to_string(), v.to_string()))
+            .collect();
         Ok(Self {
             name,
-            model,
-            input,
-            outputs,
+            graph: Graph::Rten {
+                model: Box::new(model),
+                input,
+                outputs,
+            },
+            metadata,
         })
     }
 
-    /// A metadata entry of the ONNX file.
-    pub fn metadata(&self, key: &str) -> Option<String> {
-        let found = self.model.metadata().fields().find(|(name, _)| *name == key);
-        found.map(|(_, value)| value.to_string())
+    /// A metadata entry of the ONNX file; known for graphs that rten runs, which are the ones that have any.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.metadata
+            .iter()
+            .find(|(name, _)| name == key)
+            .map(|(_, value)| value.as_str())
     }
 
-    /// Runs the graph on an NCHW tensor with the threads of `pool`.
+    /// Runs the graph on an NCHW tensor of batch 1 with the threads of `pool`.
     pub fn run(
         &self,
         shape: [usize; 4],
@@ -69,11 +100,18 @@ impl Net {
             name: self.name.into(),
             reason,
         };
+        let (model, input, outputs) = match &self.graph {
+            Graph::Own(plan) => return pool.run(|| plan.run(shape[2], shape[3], &data)).map_err(failed),
+            Graph::Rten {
+                model,
+                input,
+                outputs,
+            } => (model, *input, outputs),
+        };
         let options = RunOptions::default().with_thread_pool(Some(pool.clone()));
-        let input = NdTensor::from_data(shape, data);
-        let values = self
-            .model
-            .run(vec![(self.input, input.into())], &self.outputs, Some(options))
+        let tensor = NdTensor::from_data(shape, data);
+        let values = model
+            .run(vec![(input, tensor.into())], outputs, Some(options))
             .map_err(|e| failed(e.to_string()))?;
         values
             .into_iter()
@@ -85,5 +123,79 @@ impl Net {
                 })
             })
             .collect()
+    }
+}
+
+#[cfg(all(test, feature = "embedded-models"))]
+mod tests {
+    use super::*;
+
+    /// A noisy image that differs from row to row.
+    fn image(shape: [usize; 4]) -> Vec<f32> {
+        let mut state = 1u32;
+        let mut noise = || {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            (state >> 8) as f32 / (1 << 24) as f32
+        };
+        (0..shape.iter().product())
+            .map(|n| noise() * 2.0 - 1.0 + (n % 97) as f32 / 97.0)
+            .collect()
+    }
+
+    #[test]
+    fn our_runtime_answers_what_rten_answers() {
+        let nets: [(&str, &[u8], [usize; 4], f32); 3] = [
+            (
+                "det",
+                include_bytes!("../weights/det.onnx"),
+                [1, 3, 96, 160],
+                2e-3,
+            ),
+            (
+                "rec",
+                include_bytes!("../weights/rec.onnx"),
+                [1, 3, 48, 203],
+                1e-3,
+            ),
+            (
+                "layout",
+                include_bytes!("../weights/layout_cdla.onnx"),
+                [1, 3, 800, 608],
+                2e-3,
+            ),
+        ];
+        let pool = Arc::new(ThreadPool::with_num_threads(2));
+        for (name, bytes, shape, tolerance) in nets {
+            let ours = Net::load("net", Cow::Borrowed(bytes)).unwrap();
+            assert!(
+                matches!(ours.graph, Graph::Own(_)),
+                "{name} has an operator we don't know"
+            );
+            let theirs = Net::load_with_rten("net", Cow::Borrowed(bytes)).unwrap();
+            let image = image(shape);
+            let (ours, theirs) = (
+                ours.run(shape, image.clone(), &pool).unwrap(),
+                theirs.run(shape, image, &pool).unwrap(),
+            );
+            assert_eq!(ours.len(), theirs.len());
+            for (ours, theirs) in ours.iter().zip(&theirs) {
+                assert_eq!(ours.shape, theirs.shape, "{name}");
+                let apart = ours
+                    .data
+                    .iter()
+                    .zip(&theirs.data)
+                    .map(|(a, b)| (a - b).abs())
+                    .fold(0.0, f32::max);
+                assert!(apart < tolerance, "{name} is {apart} apart");
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_file_is_refused() {
+        assert!(matches!(
+            Net::load("x", Cow::Borrowed(b"no net")),
+            Err(EngineError::Load { .. })
+        ));
     }
 }
