@@ -104,8 +104,12 @@ def run_host(to, extra, options, images):
             walls.append(run.seconds)
         batch, report = harness.convert(options.host, images, Path(folder) / "all", to, extra, timeout_s=3600)
         in_batch = [page_record(document) for document in report["documents"]]
+        _, report = harness.convert(options.host, [options.document], Path(folder) / "document", to, extra)
+        document = report["documents"][0]
     return {"pages": pages, "process_s": walls, "first_page_s": walls[0], "batch_wall_s": batch.seconds,
-            "batch_pages": in_batch, "peak_bytes": batch.peak_bytes}
+            "batch_pages": in_batch, "peak_bytes": batch.peak_bytes,
+            "document": {"pages": len(document["pages"]), "first_page_s": document["first_page_ms"] / 1000,
+                         "all_pages_s": document["ms"] / 1000}}
 
 
 # ---- tables ------------------------------------------------------------------------------------------------------
@@ -152,6 +156,8 @@ def main():
     parser.add_argument("--weights", type=Path, help="folder with the tiny weights (default: the engine's own)")
     parser.add_argument("--host-args", default="", help="options for every run of the host")
     parser.add_argument("--rescue", action="store_true", help="measure the small recogniser's rescue too")
+    parser.add_argument("--document", type=Path, default=harness.HERE.parent.parent / "examples" / "report.pdf",
+                        help="a PDF of several pages for the time to its first page")
     parser.add_argument("--skip-peers", action="store_true", help="measure the host alone")
     options = parser.parse_args()
     import peers
@@ -190,6 +196,11 @@ def main():
     print()
     harness.table(["stage of the host, median ms", *ours],
                   [[stage, *(milliseconds(middle(medians(rounds[name], stage))) for name in ours)] for stage in STAGES])
+
+    print()
+    harness.table([f"{options.document.name}, median ms", *ours], [
+        [what, *(milliseconds(statistics.median(each["document"][key] for each in rounds[name])) for name in ours)]
+        for what, key in (("first page out, from opening", "first_page_s"), ("all pages", "all_pages_s"))])
 
     summary = {name: {"whole_page_median_s": middle(values)} for name, values in whole.items()}
     bars = []
