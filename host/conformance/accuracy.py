@@ -151,9 +151,13 @@ def verdicts(scores):
                scores[RAPID_OFF]["word_f1"], rescue["word_f1"] >= scores[RAPID_OFF]["word_f1"] - 0.01)
         yield ("characters, upright scans: with rescue below RapidOCR's default", rescue["upright_cer"],
                scores[RAPID_ON]["upright_cer"], rescue["upright_cer"] < scores[RAPID_ON]["upright_cer"])
+        yield ("words, upright scans: with rescue at least RapidOCR's default", rescue["upright_word_f1"],
+               scores[RAPID_ON]["upright_word_f1"], rescue["upright_word_f1"] >= scores[RAPID_ON]["upright_word_f1"])
     if ours and SAME_WEIGHTS in scores:
         yield ("words: tiny at least the same weights under onnxruntime", ours["word_f1"],
                scores[SAME_WEIGHTS]["word_f1"], ours["word_f1"] >= scores[SAME_WEIGHTS]["word_f1"])
+        yield ("words, upright scans: tiny at least the same weights", ours["upright_word_f1"],
+               scores[SAME_WEIGHTS]["upright_word_f1"], ours["upright_word_f1"] >= scores[SAME_WEIGHTS]["upright_word_f1"])
         yield ("characters, upright scans: tiny at most the same weights", ours["upright_cer"],
                scores[SAME_WEIGHTS]["upright_cer"], ours["upright_cer"] <= scores[SAME_WEIGHTS]["upright_cer"])
 
@@ -179,7 +183,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1, help="threads of the peers")
     parser.add_argument("--only", help="run only peers whose name contains this")
     parser.add_argument("--host-args", default="", help="options for every run of the host")
-    parser.add_argument("--rescue-args", default="--rescue small", help="options that switch the small rescue on; `none` skips it")
+    parser.add_argument("--no-rescue", action="store_true", help="leave the run with the small recogniser out")
     parser.add_argument("--texts", type=Path, help="keep what each reader said here, and reuse the peers' texts")
     parser.add_argument("--time-limit", type=float, default=3600, help="seconds for one batch of the host")
     options = parser.parse_args()
@@ -204,9 +208,9 @@ def main():
                 continue
             numbers["peers"][name] = read_by_peer(name, build, options, keep)
     if options.host:
-        runs = {OURS: []}
-        if options.rescue_args != "none":
-            runs[OURS_RESCUE] = options.rescue_args.split()
+        runs = {OURS: ["--rescue", "off"]}
+        if not options.no_rescue:
+            runs[OURS_RESCUE] = ["--rescue", "on"]
         for name, extra in runs.items():
             counts, markdown, troubles = read_by_host(options, extra, keep, name)
             numbers["ours"][name], numbers["ours_markdown"][name], numbers["troubles"][name] = counts, markdown, troubles

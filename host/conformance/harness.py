@@ -24,8 +24,9 @@ RESULTS = HERE / "results"
 
 # The documented exit codes; any other is a failure of the host itself.
 EXIT_CODES = {
-    0: "ok", 1: "bad arguments", 2: "bad input", 8: "encrypted", 20: "some pages failed", 21: "some files failed",
-    22: "a plugin trapped or met a limit",
+    0: "ok", 1: "wrong arguments", 2: "unreadable input", 3: "something is missing", 5: "file access", 8: "encrypted",
+    9: "wrong configuration", 15: "other", 20: "some pages failed", 21: "some files failed",
+    22: "a plugin crashed or reached a limit",
 }
 MIB = 1024 * 1024
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import harness
 
-NOT_GIVEN = {"failed", "error", "skipped", "missing", "timeout"}
+NOT_GIVEN = {"failed"}
 ASK_PDFIUM = """
 import sys, pypdfium2
 try:
@@ -72,6 +72,7 @@ def examine(path, name, options):
     times = [page["ms"] / 1000 for page in pages if page.get("ms") is not None]
     record = {
         "file": name, "expected_pages": expected, "pdfium": refusal, "code": run.code, "outcome": run.outcome(),
+        "truncated_pages": sum(status in ("truncated", "repetition") for status in statuses),
         "given_pages": sum(status not in NOT_GIVEN for status in statuses), "statuses": sorted(set(map(str, statuses))),
         "panicked": run.panicked, "seconds": round(run.seconds, 2), "slowest_page_s": max(times) if times else None,
         "peak_mib": run.peak_mib, "said": harness.parts_of(run).replace(str(options.data), "DATA"),
@@ -116,6 +117,7 @@ def main():
         ["opened by pdfium", len(opened)],
         ["of these, all pages given", sum(r["given_pages"] == r["expected_pages"] for r in opened)],
         ["pages expected / given", f"{sum(r['expected_pages'] for r in opened)} / {sum(r['given_pages'] for r in opened)}"],
+        ["pages given in part", sum(r["truncated_pages"] for r in records)],
         ["refused by pdfium", len(refused)],
         ["of these, a clear error", sum(r["code"] not in (0, None) and bool(r["said"]) and not r["panicked"] for r in refused)],
         ["of these, pages given nevertheless", sum(r["given_pages"] > 0 for r in refused)],
