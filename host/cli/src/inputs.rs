@@ -98,6 +98,9 @@ fn walk(root: &Path, below: &Path, extensions: &[String], found: &mut Vec<(PathB
     Ok(())
 }
 
+/// The run's own report lies beside the documents' files, so no document may be called like it.
+const RESERVED: &str = "report";
+
 /// Gives each document an output name: its stem; where stems meet, the whole file name; where those meet, a number.
 fn name(found: Vec<(From, PathBuf)>) -> Vec<Input> {
     let text = |part: Option<&std::ffi::OsStr>| part.map_or("document".into(), |p| p.to_string_lossy().into_owned());
@@ -118,7 +121,8 @@ fn name(found: Vec<(From, PathBuf)>) -> Vec<Input> {
             From::File(path) => path.display().to_string(),
         };
         let mut name = stem(&from);
-        if let (From::File(path), true) = (&from, stems[&key(&folder, &name)] > 1) {
+        let reserved = folder.as_os_str().is_empty() && name.eq_ignore_ascii_case(RESERVED);
+        if let (From::File(path), true) = (&from, reserved || stems[&key(&folder, &name)] > 1) {
             name = text(path.file_name());
         }
         let count = taken.entry(key(&folder, &name)).or_default();
@@ -144,6 +148,7 @@ mod tests {
     fn output_names_never_meet() {
         assert_eq!(names(&["a/x.pdf", "b/y.pdf"]), ["x", "y"]);
         assert_eq!(names(&["x.pdf", "X.png", "y.pdf"]), ["x.pdf", "X.png", "y"]);
+        assert_eq!(names(&["report.pdf", "y.pdf"]), ["report.pdf", "y"]);
         assert_eq!(names(&["a/x.pdf", "b/x.pdf", "c/x.pdf"]), ["x.pdf", "x.pdf-2", "x.pdf-3"]);
     }
 

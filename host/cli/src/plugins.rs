@@ -24,7 +24,7 @@ pub struct BuiltIn {
 }
 
 /// First-party components. Adapters are asked in this order.
-pub const BUILT_IN: &[BuiltIn] = built_in!["pdf-in", "image-in", "markdown-out"];
+pub const BUILT_IN: &[BuiltIn] = built_in!["pdf-in", "image-in", "markdown-out", "html-out", "json-out"];
 
 impl BuiltIn {
     /// Its description of itself.
@@ -91,7 +91,7 @@ pub fn formatter(runtime: &Runtime, name: &str) -> Result<Arc<Plugin>, Failed> {
 /// formatter that knows it, and one at least has to.
 pub fn options(formatters: &[Arc<Plugin>], given: &[String]) -> Result<Vec<String>, Failed> {
     let wrong = |why: String| Failed::new(Exit::Arguments, format!("--plugin-opt: {why}"));
-    let mut configs = vec![Map::new(); formatters.len()];
+    let mut configs: Vec<Map<String, Value>> = formatters.iter().map(|f| f.manifest().config_defaults()).collect();
     for option in given {
         let (key, value) = option.split_once('=').ok_or_else(|| wrong(format!("`{option}` is not KEY=VALUE")))?;
         let addressed = key.split_once('.').map(|(plugin, key)| (plugin.trim_end_matches(".wasm"), key));

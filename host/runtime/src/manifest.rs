@@ -132,6 +132,17 @@ impl Manifest {
         self.config.as_ref()?.get("properties")?.as_object()
     }
 
+    /// What its configuration is where the user says nothing.
+    pub fn config_defaults(&self) -> Map<String, Value> {
+        let default = |(key, schema): (&String, &Value)| Some((key.clone(), schema.get("default")?.clone()));
+        self.config_properties().into_iter().flatten().filter_map(default).collect()
+    }
+
+    /// The same as the JSON text that a session is opened with.
+    pub fn default_config(&self) -> String {
+        Value::Object(self.config_defaults()).to_string()
+    }
+
     /// Checks `key = text` against the config schema and answers the typed value.
     pub fn config_value(&self, key: &str, text: &str) -> Result<Value, String> {
         let known = self.config_properties();
@@ -176,6 +187,8 @@ impl Manifest {
     }
 }
 
+const BROKEN: ManifestError = ManifestError::NotAComponent("its sections are cut off or overlong");
+
 /// The bytes of a component's top-level custom section.
 fn custom_section<'a>(component: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, ManifestError> {
     let not = |why| Err(ManifestError::NotAComponent(why));
@@ -189,16 +202,15 @@ fn custom_section<'a>(component: &'a [u8], name: &str) -> Result<Option<&'a [u8]
         }
         _ => return not("it is no WASM component"),
     }
-    let broken = ManifestError::NotAComponent("its sections are cut off or overlong");
     let mut rest = &component[8..];
     while let Some((&id, after)) = rest.split_first() {
-        let (size, body) = leb128(after).ok_or(broken_clone(&broken))?;
+        let (size, body) = leb128(after).ok_or(BROKEN)?;
         if body.len() < size {
-            return Err(broken);
+            return Err(BROKEN);
         }
         let (body, next) = body.split_at(size);
         if id == 0 {
-            let (length, after) = leb128(body).ok_or(broken_clone(&broken))?;
+            let (length, after) = leb128(body).ok_or(BROKEN)?;
             if after.len() >= length && &after[..length] == name.as_bytes() {
                 return Ok(Some(&after[length..]));
             }
@@ -206,13 +218,6 @@ fn custom_section<'a>(component: &'a [u8], name: &str) -> Result<Option<&'a [u8]
         rest = next;
     }
     Ok(None)
-}
-
-fn broken_clone(error: &ManifestError) -> ManifestError {
-    match error {
-        ManifestError::NotAComponent(why) => ManifestError::NotAComponent(why),
-        _ => unreachable!("only used for broken sections"),
-    }
 }
 
 /// An unsigned LEB128 number of at most 32 bits and what follows it.

@@ -3,7 +3,7 @@
 
 #![forbid(unsafe_code)]
 
-use ocr_plugin::{Config, DocInfo, Formatter, Page, Result, image::Encoding, log, output};
+use ocr_plugin::{Config, DocInfo, Formatter, Page, Result, Severity, image::Encoding, log, output};
 use serde::Deserialize;
 use std::hint::black_box;
 
@@ -16,6 +16,13 @@ struct Settings {
 struct Misbehave {
     out: output::File,
     act: String,
+    payload: String,
+}
+
+/// What a formatter asks for at least: the description, the text and the blocks.
+fn touch(page: &Page) -> Result<()> {
+    black_box((page.info().number, page.text().len(), page.spans().len()));
+    Ok(())
 }
 
 /// A name that no output file may have, for each `name-N`.
@@ -30,11 +37,18 @@ impl Formatter for Misbehave {
         if act == "loop-in-open" {
             spin();
         }
-        Ok(Self { out: output::main()?, act })
+        let payload = if act == "write-text" { "x".repeat(1 << 20) } else { String::new() };
+        Ok(Self { out: output::main()?, act, payload })
     }
 
     fn page(&mut self, page: &Page) -> Result<()> {
-        self.out.write_text("begun\n")?;
+        match self.act.as_str() {
+            // Three that behave, for the benchmark.
+            "touch" => return touch(page),
+            "read-text" => return Ok(drop(black_box(page.text().len()))),
+            "write-text" => return Ok(self.out.write_text(&self.payload)?),
+            _ => self.out.write_text("begun\n")?,
+        }
         match self.act.as_str() {
             "behave" => self.out.write_text(&page.text())?,
             "loop" => spin(),
@@ -48,7 +62,7 @@ impl Formatter for Misbehave {
                 black_box(descend(0));
             }
             "panic" => panic!("out of ideas"),
-            "flood-log" => (0..100_000).for_each(|n| log::warning(&format!("line {n}\x1b[2J\nforged: line"))),
+            "flood-log" => (0..100_000).for_each(|n| log::write(Severity::Warning, &format!("line {n}\x1b[2J\nforged: line"))),
             "flood-calls" => (0..100_000_000u64).for_each(|_| {
                 black_box(self.out.len());
             }),

@@ -1,0 +1,366 @@
+//! The program as people run it: real inputs, good and bad, and what it says, writes and returns.
+
+use serde_json::Value;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+}
+
+fn example(name: &str) -> String {
+    repository().join("examples").join(name).display().to_string()
+}
+
+/// The program in a folder of its own, away from configuration files.
+fn ocr_host(folder: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ocr-host"));
+    command.args(args).current_dir(folder).stdin(Stdio::null());
+    command.env("OCR_HOST_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
+    command.env("OCR_HOST_MODELS", concat!(env!("CARGO_TARGET_TMPDIR"), "/models"));
+    command.env("XDG_CONFIG_HOME", folder).env_remove("OCR_HOST_CONFIG");
+    command
+}
+
+struct Ran {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+impl From<Output> for Ran {
+    fn from(output: Output) -> Self {
+        let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
+        Self { code: output.status.code().expect("it was not killed"), out: text(output.stdout), err: text(output.stderr) }
+    }
+}
+
+fn run_in(folder: &Path, args: &[&str]) -> Ran {
+    ocr_host(folder, args).output().unwrap().into()
+}
+
+fn run(args: &[&str]) -> Ran {
+    run_in(tempfile::tempdir().unwrap().path(), args)
+}
+
+fn report(folder: &Path) -> Value {
+    serde_json::from_slice(&std::fs::read(folder.join("report.json")).unwrap()).unwrap()
+}
+
+/// A PDF of the given objects (object 1 is the catalogue), with a cross-reference table that fits.
+fn pdf(objects: &[Vec<u8>]) -> Vec<u8> {
+    let mut bytes = b"%PDF-1.7\n".to_vec();
+    let mut offsets = Vec::new();
+    for (n, object) in objects.iter().enumerate() {
+        offsets.push(bytes.len());
+        bytes.extend(format!("{} 0 obj\n", n + 1).bytes());
+        bytes.extend(object);
+        bytes.extend(b"\nendobj\n");
+    }
+    let start = bytes.len();
+    bytes.extend(format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).bytes());
+    bytes.extend(offsets.iter().flat_map(|o| format!("{o:010} 00000 n \n").into_bytes()));
+    let size = objects.len() + 1;
+    bytes.extend(format!("trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n").bytes());
+    bytes
+}
+
+/// A PDF whose pages show one line of text each.
+fn pages(lines: &[&str]) -> Vec<u8> {
+    let kids: Vec<String> = (0..lines.len()).map(|n| format!("{} 0 R", 4 + 2 * n)).collect();
+    let mut objects = vec![
+        b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
+        format!("<< /Type /Pages /Kids [{}] /Count {} >>", kids.join(" "), lines.len()).into_bytes(),
+        b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".to_vec(),
+    ];
+    for (n, line) in lines.iter().enumerate() {
+        let content = format!("BT /F1 24 Tf 20 60 Td ({line}) Tj ET");
+        objects.push(
+            format!(
+                "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 120] /Contents {} 0 R \
+                 /Resources << /Font << /F1 3 0 R >> >> >>",
+                5 + 2 * n
+            )
+            .into_bytes(),
+        );
+        objects.push(format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()).into_bytes());
+    }
+    pdf(&objects)
+}
+
+fn folder_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, bytes) in files {
+        std::fs::write(folder.path().join(name), bytes).unwrap();
+    }
+    folder
+}
+
+/// Share of the words of `expected` that `got` has, case folded.
+fn recall(expected: &str, got: &str) -> f64 {
+    let words = |text: &str| -> Vec<String> {
+        text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect()
+    };
+    let mut got = words(got);
+    let expected = words(expected);
+    let found = expected.iter().filter(|w| got.iter().position(|g| g == *w).map(|at| got.swap_remove(at)).is_some());
+    found.count() as f64 / expected.len() as f64
+}
+
+#[test]
+fn a_report_becomes_markdown_on_standard_output() {
+    let ran = run(&[&example("report.pdf")]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.starts_with("# Nine Ponds\n"), "{}", &ran.out[..200]);
+    for line in [
+        "## 2 How we counted",
+        "1. Write down the time, the sky and the temperature of the water.",
+        "| Mill Pond | 182 | 97 | 14 | 293 | 10 % |",
+    ] {
+        assert!(ran.out.lines().any(|l| l == line), "{line}\n{}", ran.out);
+    }
+    // Columns are read one after the other: the left one's end comes before the right one's beginning.
+    let at = |text: &str| ran.out.find(text).unwrap_or_else(|| panic!("{text}"));
+    assert!(at("reached no deeper than a hand") < at("Shade at noon ran"));
+    let expected = std::fs::read_to_string(example("report.expected.txt")).unwrap();
+    let recall = recall(&expected, &ran.out);
+    assert!(recall > 0.95, "{recall}");
+}
+
+#[test]
+fn three_formats_are_written_from_one_reading() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run_in(folder.path(), &[&example("receipt.png"), "-o", "out", "--to", "md,html,json"]);
+    assert_eq!((ran.code, ran.err.as_str(), ran.out.as_str()), (0, "", ""));
+    let out = folder.path().join("out");
+    let text = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    assert!(text("receipt.md").contains("LANTERN BAKERY"));
+    assert!(text("receipt.html").contains("data:image/") && text("receipt.html").contains("LANTERN BAKERY"));
+    let json: Value = serde_json::from_str(&text("receipt.json")).unwrap();
+    assert_eq!(json["schema_name"], "DoclingDocument");
+    let report = report(&out);
+    assert_eq!(report["documents"][0]["status"], "success");
+    assert_eq!(report["documents"][0]["pages"][0]["status"], "complete");
+    assert_eq!(report["documents"][0]["outputs"].as_array().unwrap().len(), 3);
+    let hidden = std::fs::read_dir(&out).unwrap().filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
+    assert_eq!(hidden.count(), 0, "no temporary folder stays");
+}
+
+#[test]
+fn a_component_that_is_not_built_in_runs_the_same_way() {
+    let hello = repository().join("examples/hello-formatter/hello-formatter.wasm");
+    let args = ["--plugin", hello.to_str().unwrap(), "--plugin-opt", "rule=====", &example("receipt.png")];
+    let ran = run(&args);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.starts_with("==== page 1\n") && ran.out.contains("LANTERN BAKERY"), "{}", ran.out);
+}
+
+#[test]
+fn built_in_components_are_found_by_name_from_any_folder() {
+    let ran = run(&["--plugin", "html-out.wasm", &example("receipt.png")]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.starts_with("<!doctype html>") || ran.out.starts_with("<!DOCTYPE html>"));
+}
+
+#[test]
+fn standard_input_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child =
+        ocr_host(folder.path(), &["-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&pages(&["Through the pipe"])).unwrap();
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert_eq!(ran.out.trim(), "Through the pipe");
+}
+
+#[test]
+fn pages_are_selected_from_one() {
+    let folder = folder_with(&[("five.pdf", &pages(&["First page", "Second page", "Third page", "Fourth page", "Fifth page"]))]);
+    let ran = run_in(folder.path(), &["five.pdf", "--pages", "4-,2"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let lines: Vec<&str> = ran.out.lines().filter(|l| !l.is_empty()).map(|l| l.trim_start_matches(['#', ' '])).collect();
+    assert_eq!(lines, ["Second page", "Fourth page", "Fifth page"]);
+    let ran = run_in(folder.path(), &["five.pdf", "--pages", "9"]);
+    assert_eq!(ran.code, 1);
+    assert!(ran.err.contains("page 9 was asked for, but the document has 5 pages"), "{}", ran.err);
+    assert_eq!(run_in(folder.path(), &["five.pdf", "--pages", "0"]).code, 1);
+}
+
+#[test]
+fn passwords_open_what_is_encrypted() {
+    let locked = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/locked.pdf");
+    let locked = locked.to_str().unwrap();
+    let ran = run(&[locked]);
+    assert_eq!(ran.code, 8, "{}", ran.err);
+    assert!(ran.err.contains("locked.pdf") && ran.err.contains("password"), "{}", ran.err);
+    assert_eq!(run(&[locked, "--pdf-password", "wrong"]).code, 8);
+    let ran = run(&[locked, "--pdf-password", "sesame"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.out.contains("Sealed with care"), "{}", ran.out);
+}
+
+#[test]
+fn bad_inputs_get_a_clear_error_and_their_exit_code() {
+    let whole = std::fs::read(example("report.pdf")).unwrap();
+    let empty_tree = pdf(&[
+        b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
+        b"<< /Type /Pages /Kids [] /Count 0 >>".to_vec(),
+    ]);
+    let png = std::fs::read(example("receipt.png")).unwrap();
+    let folder = folder_with(&[
+        ("empty.pdf", b""),
+        ("truncated.pdf", &whole[..2000]),
+        ("zero-pages.pdf", &empty_tree),
+        ("text.pdf", b"this is no PDF at all\n"),
+        ("cut.png", &png[..png.len() / 2]),
+        ("notes.xyz", b"plain text"),
+    ]);
+    for (file, code, words) in [
+        ("empty.pdf", 2, "the file is empty"),
+        ("truncated.pdf", 2, "truncated.pdf"),
+        ("zero-pages.pdf", 2, "no pages"),
+        ("text.pdf", 2, "text.pdf"),
+        ("cut.png", 2, "cut.png"),
+        ("notes.xyz", 2, "no adapter can read it"),
+        ("missing.pdf", 5, "No such file"),
+    ] {
+        let ran = run_in(folder.path(), &[file, "-o", "out"]);
+        assert_eq!(ran.code, code, "{file}: {}", ran.err);
+        assert!(ran.err.starts_with("error: ") && ran.err.contains(words), "{file}: {}", ran.err);
+        assert!(!ran.err.contains("panicked"), "{file}: {}", ran.err);
+        assert_eq!(report(&folder.path().join("out"))["documents"][0]["status"], "failure", "{file}");
+    }
+}
+
+#[test]
+fn oversized_images_are_refused_before_they_are_decoded() {
+    // The header of a PNG of 60,000 x 60,000 pixels (10 GB decoded) with a checksum that fits.
+    let mut png = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR".to_vec();
+    png.extend([60_000u32.to_be_bytes(), 60_000u32.to_be_bytes()].concat());
+    png.extend([8, 2, 0, 0, 0]);
+    let crc = png[12..].iter().fold(!0u32, |crc, &b| {
+        (0..8).fold(crc ^ u32::from(b), |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 })
+    });
+    png.extend((!crc).to_be_bytes());
+    png.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e\0\0\0\0IEND\xae\x42\x60\x82");
+    let folder = folder_with(&[("giant.png", &png)]);
+    let ran = run_in(folder.path(), &["giant.png"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
+    assert!(ran.err.contains("60000 x 60000 px") && ran.err.contains("megapixels"), "{}", ran.err);
+}
+
+#[test]
+fn decompression_bombs_end_in_a_limit_or_an_error() {
+    // A page whose content is 4 GiB of blanks, deflated twice.
+    let deflate = |bytes: &[u8]| {
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    };
+    let mut inner = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    let blanks = vec![b' '; 1 << 20];
+    (0..4096).for_each(|_| inner.write_all(&blanks).unwrap());
+    let bomb = deflate(&inner.finish().unwrap());
+    let mut content = format!("<< /Length {} /Filter [/FlateDecode /FlateDecode] >>\nstream\n", bomb.len()).into_bytes();
+    content.extend(&bomb);
+    content.extend(b"\nendstream");
+    let bytes = pdf(&[
+        b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_vec(),
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 200 200] /Contents 4 0 R >>".to_vec(),
+        content,
+    ]);
+    let good = pages(&["Still standing"]);
+    let folder = folder_with(&[("bomb.pdf", &bytes), ("good.pdf", &good)]);
+    let ran = run_in(folder.path(), &["bomb.pdf", "good.pdf", "-o", "out"]);
+    assert!([0, 20, 21, 22].contains(&ran.code), "{}: {}", ran.code, ran.err);
+    let text = std::fs::read_to_string(folder.path().join("out/good.md")).unwrap();
+    assert!(text.contains("Still standing"));
+    let report = report(&folder.path().join("out"));
+    let bomb = &report["documents"][0];
+    assert!(bomb["pages"].as_array().unwrap().len() + bomb["errors"].as_array().unwrap().len() > 0, "{bomb}");
+}
+
+#[test]
+fn one_bad_file_never_stops_the_others() {
+    let good = pages(&["All is well"]);
+    let folder = folder_with(&[("a.pdf", b"broken"), ("b.pdf", &good), ("c.pdf", &good)]);
+    let ran = run_in(folder.path(), &[".", "-o", "out"]);
+    assert_eq!(ran.code, 21, "{}", ran.err);
+    let out = folder.path().join("out");
+    for name in ["b.md", "c.md"] {
+        assert!(std::fs::read_to_string(out.join(name)).unwrap().contains("All is well"));
+    }
+    let statuses: Vec<String> = report(&out)["documents"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|d| d["status"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(statuses, ["failure", "success", "success"]);
+}
+
+#[test]
+fn a_crashing_plugin_costs_its_own_output_alone() {
+    let bad = repository().join("host/runtime/tests/misbehave/misbehave.wasm");
+    let good = pages(&["All is well"]);
+    let folder = folder_with(&[("a.pdf", &good)]);
+    let args = ["a.pdf", "-o", "out", "--to", "md", "--plugin", bad.to_str().unwrap()];
+    for (act, words) in [("panic", "trap"), ("loop", "limit `time`"), ("grow", "limit `memory`")] {
+        let act = format!("misbehave.act={act}");
+        let more = ["--plugin-opt", &act, "--plugin-limit", "time=500ms", "--plugin-limit", "memory=256MiB"];
+        let ran = run_in(folder.path(), &[&args[..], &more[..]].concat());
+        assert_eq!(ran.code, 22, "{}", ran.err);
+        assert!(ran.err.contains("plugin `misbehave` 0.1.0 on page 1") && ran.err.contains(words), "{}", ran.err);
+        let out = folder.path().join("out");
+        assert!(std::fs::read_to_string(out.join("a.md")).unwrap().contains("All is well"));
+        assert_eq!(std::fs::read_to_string(out.join("a.partial/a.bad")).unwrap(), "begun\n");
+        let document = &report(&out)["documents"][0];
+        assert_eq!(document["status"], "partial-success");
+        assert!(document["partial"].as_str().unwrap().ends_with("a.partial"));
+    }
+}
+
+#[test]
+fn flags_that_make_no_sense_say_what_would() {
+    let receipt = example("receipt.png");
+    for (args, words) in [
+        (vec!["--to", "docx", &receipt], "the formats are"),
+        (vec!["--plugin", "nothing.wasm", &receipt], "built-in ones are"),
+        (vec!["--plugin-opt", "colour=red", &receipt], "it knows"),
+        (vec!["--plugin-opt", "images=maybe", &receipt], "one of"),
+        (vec!["--plugin-limit", "ram=1GiB", &receipt], "memory, time"),
+        (vec!["--to", "md,html", &receipt], "-o DIR"),
+        (vec![&receipt, &receipt], "-o DIR"),
+        (vec![], "no input"),
+    ] {
+        let ran = run(&args);
+        assert_eq!(ran.code, 1, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(words), "{args:?}: {}", ran.err);
+        assert_eq!(ran.out, "");
+    }
+}
+
+#[test]
+fn progress_is_told_as_json_lines() {
+    let folder = folder_with(&[("a.pdf", &pages(&["One", "Two"]))]);
+    let ran = run_in(folder.path(), &["a.pdf", "--progress", "json"]);
+    assert_eq!(ran.code, 0);
+    let events: Vec<Value> = ran.err.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let names: Vec<&str> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
+    assert_eq!(names, ["document-opened", "page", "page", "document-done"]);
+    assert_eq!((&events[0]["pages"], &events[2]["page"]["number"]), (&2.into(), &2.into()));
+}
+
+#[test]
+fn models_and_plugins_are_listed() {
+    let ran = run(&["plugin", "list"]);
+    assert!(ran.code == 0 && ran.out.contains("html-out") && ran.out.contains("input-adapter"), "{}", ran.out);
+    let ran = run(&["plugin", "inspect", "markdown-out"]);
+    assert!(ran.out.contains("output-formatter of ocr-host:plugin 0.1.0") && ran.out.contains("images ="), "{}", ran.out);
+    let ran = run(&["models", "list"]);
+    assert!(ran.out.contains("ppocr-tiny") && ran.out.contains("ppocr-small"), "{}", ran.out);
+    assert_eq!(run(&["models", "verify", "ppocr-small"]).code, 3);
+    assert_eq!(run(&["models", "fetch", "gpt"]).code, 1);
+}
