@@ -219,7 +219,7 @@ fn bad_inputs_get_a_clear_error_and_their_exit_code() {
     for (file, code, words) in [
         ("empty.pdf", 2, "the file is empty"),
         ("truncated.pdf", 2, "truncated.pdf"),
-        ("zero-pages.pdf", 2, "no pages"),
+        ("zero-pages.pdf", 2, "without a single page"),
         ("text.pdf", 2, "text.pdf"),
         ("cut.png", 2, "cut.png"),
         ("notes.xyz", 2, "no adapter can read it"),
@@ -309,7 +309,7 @@ fn a_crashing_plugin_costs_its_own_output_alone() {
     let args = ["a.pdf", "-o", "out", "--to", "md", "--plugin", bad.to_str().unwrap()];
     for (act, words) in [("panic", "trap"), ("loop", "limit `time`"), ("grow", "limit `memory`")] {
         let act = format!("misbehave.act={act}");
-        let more = ["--plugin-opt", &act, "--plugin-limit", "time=500ms", "--plugin-limit", "memory=256MiB"];
+        let more = ["--plugin-opt", &act, "--plugin-limit", "time=4s", "--plugin-limit", "memory=64MiB"];
         let ran = run_in(folder.path(), &[&args[..], &more[..]].concat());
         assert_eq!(ran.code, 22, "{}", ran.err);
         assert!(ran.err.contains("plugin `misbehave` 0.1.0 on page 1") && ran.err.contains(words), "{}", ran.err);

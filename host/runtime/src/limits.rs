@@ -18,7 +18,7 @@ pub const COMPONENT_BYTES: u64 = 64 * MIB;
 /// Limits of one plugin session (one plugin, one document).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
-    /// Linear memory, bytes. 512 MiB: a PDF and one rendered page of 40 megapixels fit.
+    /// Linear memory, bytes. 768 MiB: a PDF whose page holds an uncompressed 80-megapixel scan takes 561.
     pub memory: u64,
     /// Time one call into the plugin may take, host work excluded.
     pub time: Duration,
@@ -43,7 +43,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            memory: 512 * MIB,
+            memory: 768 * MIB,
             time: Duration::from_secs(30),
             handles: 4096,
             call_bytes: 16 * MIB,

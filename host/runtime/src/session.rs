@@ -218,7 +218,7 @@ fn trap_cause(error: &wasmtime::Error, limits: &Limits) -> Cause {
             limit: limits.call_bytes,
         };
     }
-    if text.contains("handles") && text.contains("limit") || text.contains("no free keys") {
+    if text.contains("handle limit") || text.contains("no free keys") {
         return Cause::Limit {
             quota: Quota::Handles,
             limit: limits.handles,

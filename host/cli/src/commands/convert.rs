@@ -254,6 +254,7 @@ fn exit_code(reports: &[DocumentReport], cancel: &CancelFlag) -> Exit {
             Some("unreadable" | "output" | "host-error") => Exit::FileAccess,
             Some("plugin-config" | "no-such-page") => Exit::Arguments,
             Some(_) => Exit::Input,
+            None if only.pages.iter().all(|p| p.diagnostics.iter().any(|d| d.code == "invalid-input")) => Exit::Input,
             None => Exit::SomePages,
         };
     }
