@@ -72,5 +72,9 @@ macro_rules! export_adapter {
                 Component with_types_in $crate::bindings::input_adapter
             );
         };
+        // Outside a component there is nothing to export to; the type is used all the same.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn($crate::source::Source, $crate::adapter::OpenOptions) -> $crate::Result<$adapter> =
+            <$adapter as $crate::Adapter>::open;
     };
 }

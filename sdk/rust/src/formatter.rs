@@ -30,5 +30,9 @@ macro_rules! export_formatter {
                 Component with_types_in $crate::bindings::output_formatter
             );
         };
+        // Outside a component there is nothing to export to; the type is used all the same.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn(&$crate::DocInfo, $crate::Config) -> $crate::Result<$formatter> =
+            <$formatter as $crate::Formatter>::open;
     };
 }

@@ -70,3 +70,8 @@ pub use processor::{Edit, Processor};
 pub use types::*;
 #[doc(hidden)]
 pub use wit_bindgen;
+
+/// The examples of README.md, which are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

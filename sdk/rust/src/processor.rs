@@ -27,5 +27,9 @@ macro_rules! export_processor {
                 Component with_types_in $crate::bindings::page_processor
             );
         };
+        // Outside a component there is nothing to export to; the type is used all the same.
+        #[cfg(not(target_arch = "wasm32"))]
+        const _: fn(&$crate::DocInfo, $crate::Config) -> $crate::Result<$processor> =
+            <$processor as $crate::Processor>::open;
     };
 }

@@ -289,6 +289,10 @@ thread_local! {
 
 /// The in-memory host.
 #[doc(hidden)]
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "the bindings that these stand in for have none"
+)]
 pub mod host {
     use super::{Grants, HOST, Run};
     use crate::bindings::host::image::{Encoding, PixelFormat};
@@ -480,7 +484,7 @@ pub mod host {
             let stride = self.width as usize * self.format.bytes();
             let start = first as usize * stride;
             match self.pixels.borrow_mut().get_mut(start..start + rows.len()) {
-                Some(to) if rows.len() % stride == 0 => {
+                Some(to) if rows.len().is_multiple_of(stride) => {
                     to.copy_from_slice(rows);
                     Ok(())
                 }
