@@ -71,8 +71,7 @@ impl Packed {
     pub fn new(depth: usize, width: usize, bias: &[f32], weight: impl Fn(usize, usize) -> f32) -> Self {
         let lanes = Lanes.dispatch();
         // Two vectors need fewer loads a product, unless half of the last panel would be padding.
-        let one =
-            width <= lanes || (width % (2 * lanes) != 0 && width % (2 * lanes) <= lanes && width < 8 * lanes);
+        let one = width <= lanes || ((1..=lanes).contains(&(width % (2 * lanes))) && width < 8 * lanes);
         let panel = if one { lanes } else { 2 * lanes };
         let panels = width.div_ceil(panel);
         let mut weights = vec![0.0; panels * depth * panel];

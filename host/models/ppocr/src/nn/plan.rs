@@ -537,11 +537,7 @@ impl<'a> Builder<'a> {
         }
         let channels = factors.len();
         for (n, weight) in weights.iter_mut().enumerate() {
-            *weight *= factors[if per_output > 0 {
-                n / per_output
-            } else {
-                n % channels
-            }];
+            *weight *= factors[n.checked_div(per_output).unwrap_or(n % channels)];
         }
         for (c, bias) in bias.iter_mut().enumerate() {
             *bias = (*bias - mean[c]) * factors[c] + offset[c];
