@@ -38,6 +38,7 @@ pub(crate) fn assemble(reading: Reading, number: u32, image: &PageImage, page: &
             bounds: b.level,
             lines: weight(b),
             floats: floats(b.kind),
+            heading: b.kind == RegionKind::Title,
         })
         .chain(loose.iter().copied().map(Item::Line));
     let leaves = order(&items.collect::<Vec<_>>(), text_height);

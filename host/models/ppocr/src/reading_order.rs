@@ -16,6 +16,8 @@ pub(crate) enum Item {
         lines: usize,
         /// A figure, a table or a caption: text may run around it.
         floats: bool,
+        /// A heading at the end of a column opens what comes below.
+        heading: bool,
     },
     /// A line that belongs to no region.
     Line(Placed),
@@ -45,8 +47,8 @@ impl Item {
     }
 }
 
-/// A gutter is at least this wide, in text heights.
-const GUTTER: f32 = 0.7;
+/// A gutter is at least this wide, in text heights; boxes on both sides are grown into it.
+const GUTTER: f32 = 0.3;
 /// Between loose lines it must be wider.
 const LOOSE_GUTTER: f32 = 1.0;
 /// Boxes are grown beyond their ink and overlap a little: each gives up this share of a text height above and below.
@@ -237,20 +239,27 @@ fn runs_of_columns(strips: Vec<Vec<Item>>, height: f32) -> Vec<Vec<Item>> {
         // The longest run that starts here and still has its gutter.
         let mut run = strips[n].clone();
         let mut best = 1;
-        let mut kept = run.clone();
         for (m, strip) in strips.iter().enumerate().skip(n + 1) {
             run.extend(strip.iter().copied());
             match columns(&run, height) {
-                Some(_) => (best, kept) = (m - n + 1, run.clone()),
+                Some(_) => best = m - n + 1,
                 // A run may start with strips of one side only; one that crosses every gutter ends it.
                 None if has_gutter(&run, height) => {}
                 None => break,
             }
         }
-        out.push(kept);
+        while best > 1 && opens_below(&strips[n + best - 1]) {
+            best -= 1;
+        }
+        out.push(strips[n..n + best].concat());
         n += best;
     }
     out
+}
+
+/// Whether a strip is nothing but a heading: at the end of columns it belongs to what comes below them.
+fn opens_below(strip: &[Item]) -> bool {
+    matches!(strip, [Item::Block { heading: true, .. }])
 }
 
 /// Whether some vertical line parts the items at all, or they still lie on one side of where one could be.
@@ -279,6 +288,7 @@ mod tests {
             bounds: bounds(b.0, b.1, b.2, b.3),
             lines: ((b.3 - b.1) / 20.0) as usize,
             floats: false,
+            heading: false,
         };
         boxes.iter().enumerate().map(block).collect()
     }
@@ -372,6 +382,20 @@ mod tests {
         };
         *floats = true;
         assert_eq!(sequence(&order(&items, 20.0)), [0, 1, 6, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_heading_below_columns_is_read_after_both() {
+        let mut items = blocks(&[
+            (0.0, 0.0, 400.0, 300.0),
+            (450.0, 0.0, 850.0, 300.0),
+            (0.0, 340.0, 200.0, 370.0),
+            (0.0, 390.0, 850.0, 700.0),
+        ]);
+        if let Item::Block { heading, .. } = &mut items[2] {
+            *heading = true;
+        }
+        assert_eq!(sequence(&order(&items, 20.0)), [0, 1, 2, 3]);
     }
 
     #[test]
