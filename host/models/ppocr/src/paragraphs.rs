@@ -16,6 +16,8 @@ const RESIZED: f32 = 1.35;
 const INDENT: std::ops::Range<f32> = 0.6..6.0;
 /// A row that leaves this share of the width free, and more than these text heights, stops short.
 const SHORT: (f32, f32) = (0.12, 2.5);
+/// A row of prose is at least this wide, in text heights; a line of an address is not.
+const PROSE_WIDTH: f32 = 20.0;
 /// Paragraphs hang when this share of the rows is indented and the first is not.
 const HANGING: f32 = 0.4;
 /// Rows are prose when this share of them, the last row aside, reaches the right edge.
@@ -157,7 +159,8 @@ impl Shape {
         let opens_indented = indented(row) && !indented(before) && next_is_level && (ends || short);
         // In prose only a last row stops short; where rows stop short one after the other it is no prose.
         let full = |r: &Row| r.lines.len() == 1 && !self.is_short(r);
-        let opens_full = full(row) && rows.get(n + 1).is_some_and(full) && opens_sentence(&texts[n]);
+        let prose = row.bounds.width() > PROSE_WIDTH * self.height || rows.get(n + 1).is_some_and(full);
+        let opens_full = full(row) && prose && opens_sentence(&texts[n]);
         opens_indented || (short && (opens_full || (ends && !indented(row))))
     }
 
