@@ -37,6 +37,8 @@ pub(crate) fn assemble(reading: Reading, number: u32, image: &PageImage, page: &
             block,
             bounds: b.level,
             lines: weight(b),
+            floats: floats(b.kind),
+            heading: b.kind == RegionKind::Title,
         })
         .chain(loose.iter().copied().map(Item::Line));
     let leaves = order(&items.collect::<Vec<_>>(), text_height);
@@ -57,6 +59,7 @@ pub(crate) fn assemble(reading: Reading, number: u32, image: &PageImage, page: &
         ordinals,
         size,
         text_height,
+        text_width: placed.iter().map(|p| p.bounds.width()).fold(0.0, f32::max),
         number,
         captions: Vec::new(),
         page,
@@ -70,12 +73,23 @@ pub(crate) fn assemble(reading: Reading, number: u32, image: &PageImage, page: &
     writer.adopt_captions();
 }
 
+/// A heading of about the text's own size is shorter than this share of the longest line, and has so many rows.
+const HEADING_SIZE: f32 = 1.2;
+const HEADING_WIDTH: f32 = 0.9;
+const HEADING_ROWS: usize = 2;
+
 /// Lines that a block counts for where columns are sought: pictures and tables are as good as a paragraph.
 fn weight(block: &Block) -> usize {
     match block.kind {
         RegionKind::Figure | RegionKind::Table => block.lines.len().max(4),
         _ => rows(&block.lines).len(),
     }
+}
+
+/// Whether text may run around it.
+fn floats(kind: RegionKind) -> bool {
+    use RegionKind::{Figure, FigureCaption, Table, TableCaption};
+    matches!(kind, Figure | FigureCaption | Table | TableCaption)
 }
 
 fn relative_size(block: &Block, text_height: f32) -> f32 {
@@ -89,6 +103,8 @@ struct Writer<'a> {
     title: Option<usize>,
     size: (f32, f32),
     text_height: f32,
+    /// Of the longest line, px.
+    text_width: f32,
     number: u32,
     /// Spans of captions, and whether each is a table's.
     captions: Vec<(u32, bool)>,
@@ -99,7 +115,8 @@ impl Writer<'_> {
     fn block(&mut self, n: usize, block: &Block) {
         let label = block.kind.label();
         match block.kind {
-            RegionKind::Title => self.heading(n, block),
+            RegionKind::Title if self.is_heading(block) => self.heading(n, block),
+            RegionKind::Title => self.text(&block.lines, label, Some(block.confidence)),
             RegionKind::Text | RegionKind::Reference => {
                 self.text(&block.lines, label, Some(block.confidence))
             }
@@ -144,6 +161,15 @@ impl Writer<'_> {
             RegionKind::Header => self.furniture(SpanKind::Header, block),
             RegionKind::Footer => self.furniture(SpanKind::Footer, block),
         }
+    }
+
+    /// Whether a block that the layout takes for a heading looks like one: text of the usual size that fills its line
+    /// or several is a paragraph.
+    fn is_heading(&self, block: &Block) -> bool {
+        let rows = rows(&block.lines);
+        let small = relative_size(block, self.text_height) < HEADING_SIZE;
+        let fills = block.level.width() > HEADING_WIDTH * self.text_width;
+        !(small && (fills || rows.len() > HEADING_ROWS))
     }
 
     fn heading(&mut self, n: usize, block: &Block) {

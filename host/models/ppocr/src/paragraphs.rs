@@ -16,6 +16,10 @@ const RESIZED: f32 = 1.35;
 const INDENT: std::ops::Range<f32> = 0.6..6.0;
 /// A row that leaves this share of the width free, and more than these text heights, stops short.
 const SHORT: (f32, f32) = (0.12, 2.5);
+/// A row of prose is at least this wide, in text heights; a line of an address is not.
+const PROSE_WIDTH: f32 = 20.0;
+/// Paragraphs hang when this share of the rows is indented and the first is not.
+const HANGING: f32 = 0.4;
 /// Rows are prose when this share of them, the last row aside, reaches the right edge.
 const FILLED: f32 = 0.6;
 
@@ -64,19 +68,14 @@ pub(crate) fn paragraphs(block: &[Placed], lines: &[TextLine], ordinals: &HashSe
     };
     let shape = Shape::of(&rows, edges);
     let mut out: Vec<Paragraph> = Vec::new();
+    let texts: Vec<String> = rows.iter().map(|row| row.text(lines)).collect();
     for (n, row) in rows.iter().enumerate() {
-        let text = row.text(lines);
-        let opens = marker(&text).filter(|m| ordinals.contains(m));
+        let opens = marker(&texts[n]).filter(|m| ordinals.contains(m));
         let in_list = out.last().is_some_and(|p| p.list_level > 0);
-        let before = n.checked_sub(1).map(|n| (&rows[n], rows[n].text(lines)));
-        let starts = match before {
-            None => true,
-            Some((before, said)) => {
-                opens.is_some()
-                    || shape.parted(before, row)
-                    || shape.breaks(before, &said, row, in_list, n, &rows)
-            }
-        };
+        let starts = n == 0
+            || opens.is_some()
+            || shape.parted(&rows[n - 1], row)
+            || shape.breaks(n, &rows, &texts, in_list);
         if starts {
             let list_level = u8::from(opens.is_some());
             out.push(Paragraph {
@@ -105,6 +104,8 @@ struct Shape {
     /// From middle to middle of neighbouring rows.
     pitch: f32,
     height: f32,
+    /// Paragraphs start at the left edge and hang from there, as in lists of references.
+    hangs: bool,
 }
 
 impl Shape {
@@ -116,11 +117,16 @@ impl Shape {
         let pitch = median(pitches).clamp(0.7 * height, 2.0 * height);
         let mut lefts: Vec<f32> = rows.iter().map(|r| r.bounds.x0).collect();
         lefts.sort_by(f32::total_cmp);
+        let left = lefts[lefts.len() / 4];
+        let is_indented = |r: &Row| INDENT.contains(&((r.bounds.x0 - left) / height));
+        let indented = rows.iter().filter(|r| is_indented(r)).count();
+        let hangs = !rows.first().is_some_and(is_indented) && indented as f32 >= HANGING * rows.len() as f32;
         Self {
             edges,
-            left: lefts[lefts.len() / 4],
+            left,
             pitch,
             height,
+            hangs,
         }
     }
 
@@ -136,19 +142,26 @@ impl Shape {
         free > SHORT.0 * self.edges.width() && free > SHORT.1 * self.height
     }
 
-    /// Whether a paragraph of prose ends between two rows at the usual distance.
-    fn breaks(&self, before: &Row, said: &str, row: &Row, in_list: bool, n: usize, rows: &[Row]) -> bool {
-        let ends = said.ends_with(['.', '!', '?', ':', '。', '”', '"']);
+    /// Whether a paragraph ends before row `n`, which lies at the usual distance from the row before it.
+    fn breaks(&self, n: usize, rows: &[Row], texts: &[String], in_list: bool) -> bool {
+        let (before, row, said) = (&rows[n - 1], &rows[n], texts[n - 1].as_str());
+        let indented = |r: &Row| INDENT.contains(&((r.bounds.x0 - self.left) / self.height));
         if in_list {
             // An item goes on while its rows hang below its text; one that starts left of it does not.
             return row.bounds.x0 < before.bounds.x0 - INDENT.start * self.height && self.is_short(before);
         }
-        let indented = |r: &Row| INDENT.contains(&((r.bounds.x0 - self.left) / self.height));
+        if self.hangs {
+            return !indented(row) && (indented(before) || self.is_short(before));
+        }
+        let ends = said.ends_with(['.', '!', '?', ':', '。', '”', '"']) && !is_abbreviation(said);
         let next_is_level = rows.get(n + 1).is_none_or(|next| !indented(next));
-        let opens_indented =
-            indented(row) && !indented(before) && next_is_level && (ends || self.is_short(before));
-        let stops_short = self.is_short(before) && ends && !indented(row);
-        opens_indented || (stops_short && row.text_height() > 0.0 && starts_afresh(said))
+        let short = self.is_short(before);
+        let opens_indented = indented(row) && !indented(before) && next_is_level && (ends || short);
+        // In prose only a last row stops short; where rows stop short one after the other it is no prose.
+        let full = |r: &Row| r.lines.len() == 1 && !self.is_short(r);
+        let prose = row.bounds.width() > PROSE_WIDTH * self.height || rows.get(n + 1).is_some_and(full);
+        let opens_full = full(row) && prose && opens_sentence(&texts[n]);
+        opens_indented || (short && (opens_full || (ends && !indented(row))))
     }
 
     /// Whether rows are not filled: a verse, an address, a receipt.
@@ -177,10 +190,17 @@ impl Shape {
     }
 }
 
-/// A row that ends in an abbreviation's stop goes on.
-fn starts_afresh(said: &str) -> bool {
+/// Whether a row starts as a sentence does.
+fn opens_sentence(text: &str) -> bool {
+    text.chars()
+        .next()
+        .is_some_and(|c| c.is_uppercase() || c.is_ascii_digit() || "“\"'(".contains(c))
+}
+
+/// Whether a row ends in an initial's or an abbreviation's stop: it goes on.
+fn is_abbreviation(said: &str) -> bool {
     let last = said.rsplit(' ').next().unwrap_or_default();
-    last.chars().filter(|c| c.is_alphanumeric()).count() > 1
+    last.chars().filter(|c| c.is_alphanumeric()).count() <= 1
 }
 
 /// Nests runs of list items by their indents.
@@ -293,6 +313,37 @@ mod tests {
                 item(2, "- inner one"),
                 item(1, "• second")
             ]
+        );
+    }
+
+    #[test]
+    fn hanging_references_are_parted_at_the_left_edge() {
+        let found = texts(&[
+            (0.0, 500.0, "4 Ethical Corporation"),
+            (20.0, 200.0, "www.ethicalcorp.com"),
+            (0.0, 500.0, "5 Chapman S"),
+            (20.0, 480.0, "corporate"),
+            (20.0, 300.0, "petition"),
+        ]);
+        assert_eq!(
+            found,
+            [
+                "4 Ethical Corporation www.ethicalcorp.com",
+                "5 Chapman S corporate petition"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_short_row_before_full_ones_is_a_heading_of_its_own() {
+        let found = texts(&[
+            (0.0, 150.0, "Recent pronouncements"),
+            (0.0, 500.0, "In November the board"),
+            (0.0, 490.0, "issued a standard"),
+        ]);
+        assert_eq!(
+            found,
+            ["Recent pronouncements", "In November the board issued a standard"]
         );
     }
 

@@ -14,6 +14,10 @@ pub(crate) enum Item {
         block: usize,
         bounds: Bounds,
         lines: usize,
+        /// A figure, a table or a caption: text may run around it.
+        floats: bool,
+        /// A heading at the end of a column opens what comes below.
+        heading: bool,
     },
     /// A line that belongs to no region.
     Line(Placed),
@@ -43,8 +47,8 @@ impl Item {
     }
 }
 
-/// A gutter is at least this wide, in text heights.
-const GUTTER: f32 = 0.7;
+/// A gutter is at least this wide, in text heights; boxes on both sides are grown into it.
+const GUTTER: f32 = 0.3;
 /// Between loose lines it must be wider.
 const LOOSE_GUTTER: f32 = 1.0;
 /// Boxes are grown beyond their ink and overlap a little: each gives up this share of a text height above and below.
@@ -52,6 +56,8 @@ const SHRINK: f32 = 0.25;
 /// A column of loose lines has this many lines at least, as long as this in text heights: prose, not prices.
 const COLUMN_LINES: usize = 4;
 const COLUMN_LENGTH: f32 = 8.0;
+/// Text runs around a figure narrower than this share of its width.
+const FLOAT_WIDTH: f32 = 0.75;
 /// A column with a block has this many lines at least; a figure or table counts as that many.
 const BLOCK_LINES: usize = 3;
 
@@ -128,25 +134,60 @@ fn continues(before: &[Placed], more: &[Placed]) -> bool {
 
 /// The items on both sides of the widest gutter that parts columns.
 fn columns(items: &[Item], height: f32) -> Option<(Vec<Item>, Vec<Item>)> {
+    if let Some((left, right, _)) = plain_columns(items, height) {
+        return Some((left, right));
+    }
+    let (floats, text) = surrounded(items, height);
+    if floats.is_empty() {
+        return None;
+    }
+    let (mut left, mut right, gutter) = plain_columns(&text, height)?;
+    for float in floats {
+        let side = if float.bounds().x0 > gutter {
+            &mut right
+        } else {
+            &mut left
+        };
+        side.push(float);
+    }
+    Some((left, right))
+}
+
+/// Parts off what text runs around: figures and the like that are narrower than the text and have it above and below.
+fn surrounded(items: &[Item], height: f32) -> (Vec<Item>, Vec<Item>) {
+    let is_float = |item: &Item| matches!(item, Item::Block { floats: true, .. });
+    let text: Vec<Bounds> = items.iter().filter(|i| !is_float(i)).map(Item::bounds).collect();
+    let Some(text) = Bounds::around(&text) else {
+        return (Vec::new(), items.to_vec());
+    };
+    items.iter().partition(|item| {
+        let b = item.bounds();
+        let amid = b.y0 > text.y0 + 2.0 * height && b.y1 < text.y1 - 2.0 * height;
+        is_float(item) && amid && b.width() < FLOAT_WIDTH * text.width()
+    })
+}
+
+/// The same, nothing being transparent; and where the gutter's middle is.
+fn plain_columns(items: &[Item], height: f32) -> Option<(Vec<Item>, Vec<Item>, f32)> {
     let loose = items.iter().all(|i| matches!(i, Item::Line(_)));
     let least = if loose { LOOSE_GUTTER } else { GUTTER } * height;
     let mut sorted = items.to_vec();
     sorted.sort_by(|a, b| a.bounds().x0.total_cmp(&b.bounds().x0));
-    let mut best: Option<(f32, usize)> = None;
+    let mut best: Option<(f32, usize, f32)> = None;
     let mut reach = sorted.first()?.bounds().x1;
     for (n, item) in sorted.iter().enumerate().skip(1) {
         let gap = item.bounds().x0 - reach;
-        if gap >= least && best.is_none_or(|(widest, _)| gap > widest) {
+        if gap >= least && best.is_none_or(|(widest, ..)| gap > widest) {
             let (left, right) = sorted.split_at(n);
             if are_columns(left, right, height) {
-                best = Some((gap, n));
+                best = Some((gap, n, reach + gap / 2.0));
             }
         }
         reach = reach.max(item.bounds().x1);
     }
-    best.map(|(_, n)| {
+    best.map(|(_, n, gutter)| {
         let right = sorted.split_off(n);
-        (sorted, right)
+        (sorted, right, gutter)
     })
 }
 
@@ -198,25 +239,33 @@ fn runs_of_columns(strips: Vec<Vec<Item>>, height: f32) -> Vec<Vec<Item>> {
         // The longest run that starts here and still has its gutter.
         let mut run = strips[n].clone();
         let mut best = 1;
-        let mut kept = run.clone();
         for (m, strip) in strips.iter().enumerate().skip(n + 1) {
             run.extend(strip.iter().copied());
             match columns(&run, height) {
-                Some(_) => (best, kept) = (m - n + 1, run.clone()),
+                Some(_) => best = m - n + 1,
                 // A run may start with strips of one side only; one that crosses every gutter ends it.
                 None if has_gutter(&run, height) => {}
                 None => break,
             }
         }
-        out.push(kept);
+        while best > 1 && opens_below(&strips[n + best - 1]) {
+            best -= 1;
+        }
+        out.push(strips[n..n + best].concat());
         n += best;
     }
     out
 }
 
+/// Whether a strip is nothing but a heading: at the end of columns it belongs to what comes below them.
+fn opens_below(strip: &[Item]) -> bool {
+    matches!(strip, [Item::Block { heading: true, .. }])
+}
+
 /// Whether some vertical line parts the items at all, or they still lie on one side of where one could be.
 fn has_gutter(items: &[Item], height: f32) -> bool {
-    let mut sorted: Vec<Bounds> = items.iter().map(Item::bounds).collect();
+    let (_, text) = surrounded(items, height);
+    let mut sorted: Vec<Bounds> = text.iter().map(Item::bounds).collect();
     sorted.sort_by(|a, b| a.x0.total_cmp(&b.x0));
     let mut reach = f32::MAX;
     for b in sorted {
@@ -238,6 +287,8 @@ mod tests {
             block,
             bounds: bounds(b.0, b.1, b.2, b.3),
             lines: ((b.3 - b.1) / 20.0) as usize,
+            floats: false,
+            heading: false,
         };
         boxes.iter().enumerate().map(block).collect()
     }
@@ -313,6 +364,38 @@ mod tests {
             panic!("{leaves:?}")
         };
         assert!(left.iter().all(|l| l.line % 2 == 0) && right.iter().all(|l| l.line % 2 == 1));
+    }
+
+    #[test]
+    fn columns_run_around_a_figure_in_their_midst() {
+        let mut items = blocks(&[
+            (0.0, 0.0, 400.0, 200.0),
+            (0.0, 210.0, 250.0, 500.0),
+            (0.0, 510.0, 400.0, 700.0),
+            (430.0, 0.0, 850.0, 200.0),
+            (580.0, 210.0, 850.0, 500.0),
+            (430.0, 510.0, 850.0, 700.0),
+            (270.0, 220.0, 560.0, 490.0),
+        ]);
+        let Some(Item::Block { floats, .. }) = items.last_mut() else {
+            panic!()
+        };
+        *floats = true;
+        assert_eq!(sequence(&order(&items, 20.0)), [0, 1, 6, 2, 3, 4, 5]);
+    }
+
+    #[test]
+    fn a_heading_below_columns_is_read_after_both() {
+        let mut items = blocks(&[
+            (0.0, 0.0, 400.0, 300.0),
+            (450.0, 0.0, 850.0, 300.0),
+            (0.0, 340.0, 200.0, 370.0),
+            (0.0, 390.0, 850.0, 700.0),
+        ]);
+        if let Item::Block { heading, .. } = &mut items[2] {
+            *heading = true;
+        }
+        assert_eq!(sequence(&order(&items, 20.0)), [0, 1, 2, 3]);
     }
 
     #[test]

@@ -52,7 +52,7 @@ impl TableReader {
             reason: "it has no metadata `character` with its vocabulary".into(),
         })?;
         Ok(Self {
-            vocabulary: vocabulary(&listed),
+            vocabulary: vocabulary(listed),
             net,
         })
     }

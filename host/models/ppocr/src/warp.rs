@@ -53,8 +53,9 @@ fn samples(scale: f32) -> usize {
 
 /// The page position at fraction `u` along and `v` down the text.
 pub(crate) fn place(quad: &Quad, u: f32, v: f32) -> (f32, f32) {
-    let mix =
-        |a: f32, b: f32, c: f32, d: f32| (a * (1.0 - u) + b * u) * (1.0 - v) + (d * (1.0 - u) + c * u) * v;
+    // In this form equal corners give exactly their value.
+    let between = |from: f32, to: f32, share: f32| from + (to - from) * share;
+    let mix = |a: f32, b: f32, c: f32, d: f32| between(between(a, b, u), between(d, c, u), v);
     (
         mix(quad.a.x, quad.b.x, quad.c.x, quad.d.x),
         mix(quad.a.y, quad.b.y, quad.c.y, quad.d.y),

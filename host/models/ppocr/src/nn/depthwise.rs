@@ -25,6 +25,40 @@ pub(super) struct Window {
 }
 
 impl Window {
+    /// One pixel after the other.
+    pub const PLAIN: Self = Self {
+        kernel: (1, 1),
+        stride: (1, 1),
+        before: (0, 0),
+        after: (0, 0),
+    };
+
+    /// Whether each output sees its own pixel alone.
+    pub fn is_plain(&self) -> bool {
+        *self == Self::PLAIN
+    }
+
+    /// The kernel's rows that lie inside an input of `height` for output row `row`.
+    pub fn rows_inside(&self, row: usize, height: usize) -> std::ops::Range<usize> {
+        let top = row * self.stride.0;
+        let first = self.before.0.saturating_sub(top);
+        first
+            ..self
+                .kernel
+                .0
+                .min((height + self.before.0).saturating_sub(top))
+                .max(first)
+    }
+
+    /// The outputs, of `columns`, whose kernel lies inside a row of `width`.
+    pub fn columns_inside(&self, width: usize, columns: usize) -> std::ops::Range<usize> {
+        let first = self.before.1.div_ceil(self.stride.1).min(columns);
+        let fit = (width + self.before.1)
+            .checked_sub(self.kernel.1)
+            .map_or(0, |most| most / self.stride.1 + 1);
+        first..fit.clamp(first, columns)
+    }
+
     /// Height and width of the result.
     pub fn output(&self, (height, width): (usize, usize)) -> (usize, usize) {
         let of = |size: usize, kernel: usize, stride: usize, pads: usize| {
@@ -86,24 +120,14 @@ impl SimdOp for Row<'_> {
 
     #[inline(always)]
     fn eval<I: Isa>(self, isa: I) {
-        let Window {
-            kernel,
-            stride,
-            before,
-            ..
-        } = self.of.window;
         let (height, width) = self.size;
         let channels = self.of.channels;
         let columns = self.out.len() / channels;
         let lanes = isa.f32().len();
-        let top = self.row * stride.0;
-        let kernel_rows = before.0.saturating_sub(top)..kernel.0.min((height + before.0).saturating_sub(top));
-        // Outputs whose kernel lies inside the row.
-        let first = before.1.div_ceil(stride.1).min(columns);
-        let inside = (width + before.1)
-            .checked_sub(kernel.1)
-            .map_or(0, |most| most / stride.1 + 1);
-        let last = inside.clamp(first, columns);
+        let top = self.row * self.of.window.stride.0;
+        let kernel_rows = self.of.window.rows_inside(self.row, height);
+        let inside = self.of.window.columns_inside(width, columns);
+        let (first, last) = (inside.start, inside.end);
         let mut channel = 0;
         while channel + lanes <= channels {
             let sums = Sums {

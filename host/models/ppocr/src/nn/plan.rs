@@ -9,6 +9,7 @@ use super::gemm::Packed;
 use super::onnx::{Constant, Graph, Node, read};
 use super::pointwise::Activation;
 use std::collections::HashMap;
+use std::sync::Mutex;
 
 /// Index of an activation.
 pub(super) type Value = usize;
@@ -37,10 +38,11 @@ pub(super) enum Step {
         left: Value,
         right: Value,
     },
-    /// Each channel times its own factor.
+    /// Each channel times its own factor, which is first increased by `plus`.
     Scale {
         input: Value,
         factors: Value,
+        plus: f32,
     },
     Activate {
         input: Value,
@@ -119,6 +121,8 @@ pub(crate) struct Plan {
     pub(super) outputs: Vec<Value>,
     /// For each value, the last step that reads it.
     pub(super) last_use: Vec<usize>,
+    /// Buffers of earlier runs, a set for each run that went on at the same time.
+    pub(super) spare: Mutex<Vec<Vec<Vec<f32>>>>,
 }
 
 /// How a tensor is named against how it lies in memory, which is always pixels first, channels innermost.
@@ -177,6 +181,7 @@ impl Plan {
             steps,
             outputs,
             last_use,
+            spare: Mutex::default(),
         })
     }
 }
@@ -187,7 +192,7 @@ impl Step {
         let (one, two, many): (Option<Value>, Option<Value>, &[Value]) = match self {
             Self::Dense { input, residual, .. } => (Some(*input), *residual, &[]),
             Self::Add { left, right } => (Some(*left), Some(*right), &[]),
-            Self::Scale { input, factors } => (Some(*input), Some(*factors), &[]),
+            Self::Scale { input, factors, .. } => (Some(*input), Some(*factors), &[]),
             Self::Concat { inputs } => (None, None, inputs),
             Self::Depthwise { input, .. }
             | Self::Double { input, .. }
@@ -332,6 +337,7 @@ impl<'a> Builder<'a> {
                 let step = Step::Scale {
                     input: map.value,
                     factors: factors.value,
+                    plus: 0.0,
                 };
                 fits.then(|| self.push(step, output, Axes::Map, map.pooled))
             }
@@ -484,12 +490,7 @@ impl<'a> Builder<'a> {
             weights: loose.collect::<Option<_>>()?,
             bias: vec![0.0; width],
         };
-        let window = Window {
-            kernel: (1, 1),
-            stride: (1, 1),
-            before: (0, 0),
-            after: (0, 0),
-        };
+        let window = Window::PLAIN;
         let step = Step::Dense {
             input: input.value,
             window,
@@ -536,11 +537,7 @@ impl<'a> Builder<'a> {
         }
         let channels = factors.len();
         for (n, weight) in weights.iter_mut().enumerate() {
-            *weight *= factors[if per_output > 0 {
-                n / per_output
-            } else {
-                n % channels
-            }];
+            *weight *= factors[n.checked_div(per_output).unwrap_or(n % channels)];
         }
         for (c, bias) in bias.iter_mut().enumerate() {
             *bias = (*bias - mean[c]) * factors[c] + offset[c];
@@ -707,20 +704,23 @@ impl<'a> Builder<'a> {
         } else {
             (b, a, &node.inputs[1])
         };
-        if let Some(Step::Dense {
-            residual: residual @ None,
-            ..
-        }) = self.producer(name)
-        {
-            *residual = Some(early.value);
-            self.rename(late, &node.outputs[0], late.axes);
-        } else {
-            let step = Step::Add {
-                left: a.value,
-                right: b.value,
-            };
-            self.push(step, &node.outputs[0], a.axes, a.pooled);
+        match self.producer(name) {
+            Some(Step::Dense {
+                residual: residual @ None,
+                ..
+            }) => *residual = Some(early.value),
+            // `x + x * factors` is `x * (factors + 1)`.
+            Some(Step::Scale { input, plus, .. }) if *input == early.value => *plus += 1.0,
+            _ => {
+                let step = Step::Add {
+                    left: a.value,
+                    right: b.value,
+                };
+                self.push(step, &node.outputs[0], a.axes, a.pooled);
+                return Some(());
+            }
         }
+        self.rename(late, &node.outputs[0], late.axes);
         Some(())
     }
 

@@ -1,9 +1,9 @@
 //! Executes a plan: one step after the other, each split over the pool's threads by rows of its output.
 
 use super::depthwise::Window;
-use super::gemm::BLOCK;
+use super::gemm::{BLOCK, Packed, Source};
 use super::plan::{Plan, Step, Value};
-use super::pointwise::{activate, softmax};
+use super::pointwise::{Activation, activate, softmax};
 use crate::net::Output;
 use rayon::prelude::*;
 
@@ -11,6 +11,11 @@ use rayon::prelude::*;
 const WORTH_SPLITTING: usize = 16_384;
 /// Parts a step is split into, for each thread: more than one, so that an unlucky thread loses little.
 const PARTS: usize = 4;
+
+/// Buffers kept from one run to the next, for each thread that ran: fresh memory costs as much as a convolution.
+const MOST_KEPT: usize = 12;
+/// Smaller buffers come from the allocator, values.
+const WORTH_KEEPING: usize = 4096;
 
 /// An activation: pixels in row order, channels innermost.
 #[derive(Default)]
@@ -34,24 +39,35 @@ impl Activations {
 impl Plan {
     /// Runs on an NCHW image of three channels, with the threads of the current rayon pool.
     pub fn run(&self, height: usize, width: usize, image: &[f32]) -> Result<Vec<Output>, String> {
+        let spare = self
+            .spare
+            .lock()
+            .map(|mut kept| kept.pop())
+            .ok()
+            .flatten()
+            .unwrap_or_default();
         let mut machine = Machine {
             values: Vec::with_capacity(self.steps.len() + 1),
-            spare: Vec::new(),
+            spare,
         };
         machine.values.push(interleave(height, width, image));
         for (n, step) in self.steps.iter().enumerate() {
-            let result = machine.step(step)?;
+            let result = machine.step(step, |value| self.last_use[value] == n)?;
             machine.values.push(result);
             for value in step.inputs().filter(|&v| self.last_use[v] == n) {
                 let used = std::mem::take(&mut machine.values[value].data);
-                machine.spare.push(used);
+                machine.keep(used);
             }
         }
-        Ok(self
+        let outputs = self
             .outputs
             .iter()
             .map(|&v| output(&mut machine.values[v]))
-            .collect())
+            .collect();
+        if let Ok(mut kept) = self.spare.lock() {
+            kept.push(machine.spare);
+        }
+        Ok(outputs)
     }
 }
 
@@ -90,6 +106,17 @@ struct Machine {
 }
 
 impl Machine {
+    /// Keeps a buffer for later, the largest of them.
+    fn keep(&mut self, buffer: Vec<f32>) {
+        if buffer.capacity() >= WORTH_KEEPING {
+            self.spare.push(buffer);
+        }
+        if self.spare.len() > MOST_KEPT {
+            let smallest = (0..self.spare.len()).min_by_key(|&n| self.spare[n].capacity());
+            smallest.map(|n| self.spare.swap_remove(n));
+        }
+    }
+
     /// A buffer of `length` values, whatever they are.
     fn buffer(&mut self, length: usize) -> Vec<f32> {
         let fit = (0..self.spare.len())
@@ -100,8 +127,17 @@ impl Machine {
         buffer
     }
 
-    fn step(&mut self, step: &Step) -> Result<Activations, String> {
+    /// Computes a step; `is_last` tells whether it is the last to read a value.
+    fn step(&mut self, step: &Step, is_last: impl Fn(Value) -> bool) -> Result<Activations, String> {
         let (height, width, channels) = self.shape(step)?;
+        if let Some(data) = self.in_place(step, is_last) {
+            return Ok(Activations {
+                height,
+                width,
+                channels,
+                data,
+            });
+        }
         let mut data = self.buffer(height * width * channels);
         let value = |v: &Value| &self.values[*v];
         match step {
@@ -114,29 +150,34 @@ impl Machine {
             } => {
                 let (input, packed) = (value(input), weights.packed());
                 let residual = residual.as_ref().map(|v| value(v).data.as_slice());
-                let plain = window.kernel == (1, 1) && window.stride == (1, 1) && window.before == (0, 0);
-                let block = BLOCK * channels;
-                split(&mut data, block, |first, out| {
-                    let pixel = first / channels;
-                    let residual = residual.map(|r| &r[first..][..out.len()]);
-                    if plain {
-                        let pixels =
-                            &input.data[pixel * packed.depth..][..out.len() / channels * packed.depth];
-                        return packed.apply(pixels, *activation, residual, out);
-                    }
-                    let mut gathered = vec![0.0; BLOCK * packed.depth];
-                    for (n, out) in out.chunks_mut(block).enumerate() {
-                        let rows = out.len() / channels;
-                        let gathered = &mut gathered[..rows * packed.depth];
-                        gather(input, *window, width, pixel + n * BLOCK, gathered);
+                let row = width * channels;
+                if window.is_plain() {
+                    split(&mut data, BLOCK * channels, |first, out| {
+                        let source =
+                            Source::rows(&input.data[first / channels * packed.depth..], packed.depth);
                         packed.apply(
-                            gathered,
+                            source,
                             *activation,
-                            residual.map(|r| &r[n * block..][..out.len()]),
+                            residual.map(|r| &r[first..][..out.len()]),
                             out,
                         );
-                    }
-                });
+                    });
+                } else {
+                    split(&mut data, row, |first, out| {
+                        for (n, out) in out.chunks_exact_mut(row).enumerate() {
+                            let residual = residual.map(|r| &r[first + n * row..][..row]);
+                            convolve_row(
+                                input,
+                                *window,
+                                packed,
+                                first / row + n,
+                                *activation,
+                                residual,
+                                out,
+                            );
+                        }
+                    });
+                }
             }
             Step::Depthwise {
                 input,
@@ -162,7 +203,12 @@ impl Machine {
                         let y = first / rows + n;
                         let pixels =
                             &input.data[y * input.width * packed.depth..][..input.width * packed.depth];
-                        packed.apply(pixels, *activation, None, &mut squares);
+                        packed.apply(
+                            Source::rows(pixels, packed.depth),
+                            *activation,
+                            None,
+                            &mut squares,
+                        );
                         let (upper, lower) = out.split_at_mut(width * channels);
                         for (x, square) in squares.chunks_exact(4 * channels).enumerate() {
                             let (top, bottom) = square.split_at(2 * channels);
@@ -172,32 +218,10 @@ impl Machine {
                     }
                 });
             }
-            Step::Add { left, right } => {
-                let (left, right) = (&value(left).data, &value(right).data);
-                split(&mut data, channels, |first, out| {
-                    let (left, right) = (&left[first..][..out.len()], &right[first..][..out.len()]);
-                    for ((out, l), r) in out.iter_mut().zip(left).zip(right) {
-                        *out = l + r;
-                    }
-                });
-            }
-            Step::Scale { input, factors } => {
-                let (input, factors) = (&value(input).data, &value(factors).data);
-                split(&mut data, channels, |first, out| {
-                    let pixels = input[first..][..out.len()].chunks_exact(channels);
-                    for (out, pixel) in out.chunks_exact_mut(channels).zip(pixels) {
-                        for ((out, value), factor) in out.iter_mut().zip(pixel).zip(factors) {
-                            *out = value * factor;
-                        }
-                    }
-                });
-            }
-            Step::Activate { input, activation } => {
-                let input = &value(input).data;
-                split(&mut data, channels, |first, out| {
-                    out.copy_from_slice(&input[first..][..out.len()]);
-                    activate(*activation, out);
-                });
+            Step::Add { .. } | Step::Scale { .. } | Step::Activate { .. } | Step::Softmax { .. } => {
+                let (to, change) = elementwise(step);
+                data.copy_from_slice(&value(&to).data);
+                self.change(change, channels, &mut data);
             }
             Step::Mean { input } => mean(value(input), &mut data),
             Step::MaxPool { input, window } => {
@@ -244,13 +268,6 @@ impl Machine {
                     }
                 });
             }
-            Step::Softmax { input } => {
-                let input = &value(input).data;
-                split(&mut data, channels, |first, out| {
-                    out.copy_from_slice(&input[first..][..out.len()]);
-                    softmax(out, channels);
-                });
-            }
         }
         Ok(Activations {
             height,
@@ -258,6 +275,48 @@ impl Machine {
             channels,
             data,
         })
+    }
+
+    /// The result of a step that changes values one by one, in the buffer of an input that nobody reads again.
+    fn in_place(&mut self, step: &Step, is_last: impl Fn(Value) -> bool) -> Option<Vec<f32>> {
+        let (to, change) = match step {
+            Step::Add { left, right } if !is_last(*left) && is_last(*right) => (*right, Change::Add(*left)),
+            Step::Add { .. } | Step::Scale { .. } | Step::Activate { .. } | Step::Softmax { .. } => {
+                elementwise(step)
+            }
+            _ => return None,
+        };
+        let own = match change {
+            Change::Add(other) | Change::Scale { factors: other, .. } => other != to,
+            _ => true,
+        };
+        if !own || !is_last(to) {
+            return None;
+        }
+        let mut data = std::mem::take(&mut self.values[to].data);
+        self.change(change, self.values[to].channels, &mut data);
+        Some(data)
+    }
+
+    fn change(&self, change: Change, channels: usize, data: &mut [f32]) {
+        match change {
+            Change::Add(other) => {
+                let other = &self.values[other].data;
+                split(data, channels, |first, out| {
+                    out.iter_mut().zip(&other[first..]).for_each(|(o, v)| *o += v);
+                });
+            }
+            Change::Scale { factors, plus } => {
+                let factors: Vec<f32> = self.values[factors].data.iter().map(|f| f + plus).collect();
+                split(data, channels, |_, out| {
+                    for pixel in out.chunks_exact_mut(channels) {
+                        pixel.iter_mut().zip(&factors).for_each(|(o, f)| *o *= f);
+                    }
+                });
+            }
+            Change::Activate(activation) => split(data, channels, |_, out| activate(activation, out)),
+            Change::Softmax => split(data, channels, |_, out| softmax(out, channels)),
+        }
     }
 
     /// Height, width and channels of a step's result; an error for inputs that do not fit.
@@ -306,7 +365,7 @@ impl Machine {
                 check(shape(left) == shape(right), "an addition")?;
                 Ok(shape(left))
             }
-            Step::Scale { input, factors } => {
+            Step::Scale { input, factors, .. } => {
                 let fits = shape(factors) == (1, 1, value(input).channels);
                 check(fits, "a factor")?;
                 Ok(shape(input))
@@ -337,6 +396,32 @@ impl Machine {
     }
 }
 
+/// What a step does to each value of its first input.
+#[derive(Clone, Copy)]
+enum Change {
+    Add(Value),
+    Scale { factors: Value, plus: f32 },
+    Activate(Activation),
+    Softmax,
+}
+
+/// The first input of a step that changes values one by one, and what it does to it.
+fn elementwise(step: &Step) -> (Value, Change) {
+    match step {
+        Step::Add { left, right } => (*left, Change::Add(*right)),
+        Step::Scale { input, factors, plus } => (
+            *input,
+            Change::Scale {
+                factors: *factors,
+                plus: *plus,
+            },
+        ),
+        Step::Activate { input, activation } => (*input, Change::Activate(*activation)),
+        Step::Softmax { input } => (*input, Change::Softmax),
+        _ => unreachable!("other steps have a place of their own"),
+    }
+}
+
 /// Hands parts of `data`, each a whole number of `unit`s, to the pool's threads with the place they start at.
 fn split(data: &mut [f32], unit: usize, work: impl Fn(usize, &mut [f32]) + Sync) {
     let threads = rayon::current_num_threads();
@@ -350,29 +435,70 @@ fn split(data: &mut [f32], unit: usize, work: impl Fn(usize, &mut [f32]) + Sync)
         .for_each(|(n, out)| work(n * part, out));
 }
 
-/// For output pixels from `first` on, everything their kernels cover: one row of `out` each, zeros over the edges.
-fn gather(input: &Activations, window: Window, width: usize, first: usize, out: &mut [f32]) {
+/// One output row of a dense convolution. Inside the row the kernel's rows are read where they lie; at its ends,
+/// where the kernel reaches over an edge, its inputs are gathered.
+fn convolve_row(
+    input: &Activations,
+    window: Window,
+    packed: &Packed,
+    row: usize,
+    activation: Activation,
+    residual: Option<&[f32]>,
+    out: &mut [f32],
+) {
     let channels = input.channels;
-    let (rows, columns) = window.kernel;
-    for (n, out) in out.chunks_exact_mut(rows * columns * channels).enumerate() {
-        let (y, x) = ((first + n) / width, (first + n) % width);
-        for (ky, out) in out.chunks_exact_mut(columns * channels).enumerate() {
-            let top = (y * window.stride.0 + ky)
-                .checked_sub(window.before.0)
-                .filter(|&iy| iy < input.height);
-            let Some(iy) = top else {
-                out.fill(0.0);
-                continue;
-            };
-            let left = x * window.stride.1;
-            let skip = window.before.1.saturating_sub(left).min(columns);
-            let from = left + skip - window.before.1.min(left + skip);
-            let count = (columns - skip).min(input.width.saturating_sub(from));
-            let (zeros, rest) = out.split_at_mut(skip * channels);
-            let (copied, more) = rest.split_at_mut(count * channels);
-            zeros.fill(0.0);
-            more.fill(0.0);
-            copied.copy_from_slice(&input.data[(iy * input.width + from) * channels..][..count * channels]);
+    let columns = out.len() / packed.width;
+    let kernel_rows = window.rows_inside(row, input.height);
+    let inside = match kernel_rows.is_empty() {
+        true => 0..0,
+        false => window.columns_inside(input.width, columns),
+    };
+    if !inside.is_empty() {
+        let y = row * window.stride.0 + kernel_rows.start - window.before.0;
+        let x = inside.start * window.stride.1 - window.before.1;
+        let source = Source {
+            data: &input.data[(y * input.width + x) * channels..],
+            step: window.stride.1 * channels,
+            stride: input.width * channels,
+            stretches: kernel_rows.len(),
+            length: window.kernel.1 * channels,
+            first_input: kernel_rows.start * window.kernel.1 * channels,
+        };
+        let span = inside.start * packed.width..inside.end * packed.width;
+        packed.apply(
+            source,
+            activation,
+            residual.map(|r| &r[span.clone()]),
+            &mut out[span],
+        );
+    }
+    let mut gathered = Vec::new();
+    for x in (0..columns).filter(|x| !inside.contains(x)) {
+        gathered.resize(packed.depth, 0.0);
+        gather(input, window, (row, x), &mut gathered);
+        let span = x * packed.width..(x + 1) * packed.width;
+        let source = Source::rows(&gathered, packed.depth);
+        packed.apply(
+            source,
+            activation,
+            residual.map(|r| &r[span.clone()]),
+            &mut out[span],
+        );
+    }
+}
+
+/// Everything the kernel of one output pixel covers, zeros beyond the edges.
+fn gather(input: &Activations, window: Window, (y, x): (usize, usize), out: &mut [f32]) {
+    let channels = input.channels;
+    for (tap, out) in out.chunks_exact_mut(channels).enumerate() {
+        let (ky, kx) = (tap / window.kernel.1, tap % window.kernel.1);
+        // Wraps to a huge number before the edge.
+        let iy = (y * window.stride.0 + ky).wrapping_sub(window.before.0);
+        let ix = (x * window.stride.1 + kx).wrapping_sub(window.before.1);
+        if iy < input.height && ix < input.width {
+            out.copy_from_slice(&input.data[(iy * input.width + ix) * channels..][..channels]);
+        } else {
+            out.fill(0.0);
         }
     }
 }
@@ -404,19 +530,34 @@ fn mean(input: &Activations, out: &mut [f32]) {
 fn max_pool(input: &Activations, window: Window, first_row: usize, width: usize, out: &mut [f32]) {
     let channels = input.channels;
     out.fill(f32::MIN);
-    for (n, out) in out.chunks_exact_mut(channels).enumerate() {
-        let (y, x) = (first_row + n / width, n % width);
-        for (ky, kx) in
-            (0..window.kernel.0 * window.kernel.1).map(|k| (k / window.kernel.1, k % window.kernel.1))
-        {
-            let iy = (y * window.stride.0 + ky).wrapping_sub(window.before.0);
-            let ix = (x * window.stride.1 + kx).wrapping_sub(window.before.1);
-            if iy < input.height && ix < input.width {
-                let pixel = &input.data[(iy * input.width + ix) * channels..][..channels];
-                out.iter_mut()
-                    .zip(pixel)
-                    .for_each(|(o, &v)| *o = if v > *o { v } else { *o });
+    for (n, out) in out.chunks_exact_mut(width * channels).enumerate() {
+        for ky in window.rows_inside(first_row + n, input.height) {
+            let iy = (first_row + n) * window.stride.0 + ky - window.before.0;
+            let from = &input.data[iy * input.width * channels..][..input.width * channels];
+            for kx in 0..window.kernel.1 {
+                max_row(from, channels, (window.stride.1, kx, window.before.1), out);
             }
+        }
+    }
+}
+
+/// The greater of `out` and one kernel column's values, which start at pixel `kx - before` and lie `stride` apart.
+fn max_row(from: &[f32], channels: usize, (stride, kx, before): (usize, usize, usize), out: &mut [f32]) {
+    let greater = |(o, &v): (&mut f32, &f32)| *o = if v > *o { v } else { *o };
+    if stride == 1 {
+        // Neighbours lie together: one stretch of values.
+        let (skip, start) = (
+            before.saturating_sub(kx) * channels,
+            kx.saturating_sub(before) * channels,
+        );
+        let (skip, start) = (skip.min(out.len()), start.min(from.len()));
+        out[skip..].iter_mut().zip(&from[start..]).for_each(greater);
+        return;
+    }
+    for (x, out) in out.chunks_exact_mut(channels).enumerate() {
+        let at = (x * stride + kx).wrapping_sub(before).saturating_mul(channels);
+        if let Some(pixel) = from.get(at..at.saturating_add(channels)) {
+            out.iter_mut().zip(pixel).for_each(greater);
         }
     }
 }
