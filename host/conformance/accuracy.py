@@ -113,16 +113,16 @@ def read_by_host(options, extra, keep, name):
             batch = [page for page in todo if page[0] == kind]
             out = Path(folder) / kind
             run, report = harness.convert(
-                options.host, [page[2] for page in batch], out, "json,md",
+                options.host, [page[2] for page in batch], out, options.to,
                 [*options.host_args.split(), *extra], timeout_s=options.time_limit)
             if run.code != 0:
                 troubles.append(f"{kind}s: {run.outcome()}: {harness.parts_of(run)}")
             for _, page, image, truth, _ in batch:
                 document, markdown = harness.output_of(out, image, ".json"), harness.output_of(out, image, ".md")
-                text = scoring.document_text(json.loads(document.read_text(encoding="utf-8"))) if document else ""
                 plain = scoring.markdown_text(markdown.read_text(encoding="utf-8")) if markdown else ""
-                if not document:
-                    troubles.append(f"{page}: no JSON")
+                text = scoring.document_text(json.loads(document.read_text(encoding="utf-8"))) if document else plain
+                if not document and not markdown:
+                    troubles.append(f"{page}: no output")
                 stored = keep(name, page)
                 if stored:
                     stored.parent.mkdir(parents=True, exist_ok=True)
@@ -183,6 +183,7 @@ def main():
     parser.add_argument("--threads", type=int, default=1, help="threads of the peers")
     parser.add_argument("--only", help="run only peers whose name contains this")
     parser.add_argument("--host-args", default="", help="options for every run of the host")
+    parser.add_argument("--to", default="json,md", help="formats to ask for; `md` alone scores the Markdown")
     parser.add_argument("--no-rescue", action="store_true", help="leave the run with the small recogniser out")
     parser.add_argument("--texts", type=Path, help="keep what each reader said here, and reuse the peers' texts")
     parser.add_argument("--time-limit", type=float, default=3600, help="seconds for one batch of the host")

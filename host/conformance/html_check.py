@@ -6,8 +6,8 @@ Each example is converted to HTML and opened in headless Chromium. The page must
 and those beside it, log no error, load all its images, and lay boxes over every page image: each box inside its
 image, and most of the image's dark pixels under some box. The screenshots are for looking at.
 
-A page image is an image at least 200 px wide with boxes in the same container; a box is an absolutely positioned
-element or an SVG shape with an area, inside that container. `--page` and `--box` give CSS selectors instead.
+A page image is an image at least 200 px wide with boxes in its parent; a box is an absolutely positioned element or an
+SVG shape with an area inside that parent. `--page` and `--box` give CSS selectors instead.
 """
 
 import argparse
@@ -23,6 +23,10 @@ LEAST_INK = 0.80
 LOOK = """
 (async () => {
   const pageSelector = %(page)s, boxSelector = %(box)s;
+  // Pages out of sight may be left undrawn until they are scrolled to; here all are wanted at once.
+  document.querySelectorAll('*').forEach(element => {
+    if (getComputedStyle(element).contentVisibility === 'auto') element.style.contentVisibility = 'visible';
+  });
   const images = [...document.images];
   await Promise.all(images.map(image => { image.loading = 'eager'; return image.decode().catch(() => {}) }));
   const area = box => box.width * box.height;
@@ -38,12 +42,7 @@ LOOK = """
   for (const image of images) {
     const whole = image.getBoundingClientRect();
     if (pageSelector ? !image.matches(pageSelector) : whole.width < 200) continue;
-    let container = image.parentElement, boxes = [];
-    for (let step = 0; step < 3 && container && container !== document.body; step++, container = container.parentElement) {
-      boxes = boxSelector ? [...container.querySelectorAll(boxSelector)]
-                          : [...container.querySelectorAll('*')].filter(element => isBox(element, image));
-      if (boxes.length) break;
-    }
+    const boxes = [...image.parentElement.querySelectorAll(boxSelector || '*')].filter(element => boxSelector || isBox(element, image));
     if (!boxes.length && !pageSelector) continue;
     const rectangles = boxes.map(element => element.getBoundingClientRect());
     const outside = rectangles.filter(box => box.left < whole.left - 2 || box.top < whole.top - 2

@@ -2,9 +2,10 @@
 
     python3 robustness.py --host ocr-host --data DATA [--folders pdfjs-robust,ocrmypdf,gnarly]
 
-What a file should give is asked of pdfium: a PDF that it opens must give all its pages, an image one. A page that
-the host reports as failed is no page given. Every other file must end in a non-zero exit code and a sentence on
-stderr. Panics, runs over the time limit, pages over their deadline and memory over the limit are listed.
+What a file should give is asked of pdfium: a PDF that it opens must give every page that it can load, an image one. A
+page that the host reports as failed is no page given; one that it reports as truncated is, and is counted. Every
+other file must end in a non-zero exit code and a sentence on stderr. Panics, runs over the time limit, pages over
+their deadline and memory over the limit are listed.
 """
 
 import subprocess
@@ -19,7 +20,14 @@ ASK_PDFIUM = """
 import sys, pypdfium2
 try:
     with pypdfium2.PdfDocument(sys.argv[1]) as document:
-        print(len(document))
+        loaded = 0
+        for index in range(len(document)):
+            try:
+                document[index].close()
+                loaded += 1
+            except pypdfium2.PdfiumError as error:
+                reason = error
+        print(loaded if loaded or not len(document) else f"refused: opens, but: {reason}")
 except pypdfium2.PdfiumError as error:
     print("refused:", error)
 """
