@@ -1,0 +1,120 @@
+// Gate and up projections with SiLU of the six routed experts a token chose and of the two shared ones.
+//
+// The shared experts (intermediate 1792) are two more experts of 896 that take every token; their output goes
+// to slots 6 and 7. Weights: routed [64, 2 x 896, 1280] and shared [2 x 1792, 1280], gate rows before up rows.
+//
+// expert_gate_up_stream   1 to 8 tokens: grid (112, 2 + min(64, 6 tokens)) x 256 threads. A block computes 8
+//                         gate rows with their 8 up rows for one expert and all tokens that chose it; warps
+//                         share out K. Blocks past the last chosen expert leave at once.
+// expert_gate_up_mA       16 tokens and more: grid (1792 / A, shared chunks + 64). A block computes A / 2 gate
+//                         rows with their up rows for one expert, its tokens gathered 16, 32 or 64 at a time.
+// Memory                  4.59 MB an expert, once; tokens from L2.
+#include "gemm_tile.cuh"
+#include "stream_tile.cuh"
+#include "chosen_experts.cuh"
+
+extern "C" __global__ void __launch_bounds__(STREAM_THREADS) expert_gate_up_stream(
+    const bf16* normed, const bf16* routed, const bf16* shared_weight, const int* top_experts, bf16* inter, int tokens) {
+    __shared__ float4 partial[STREAM_WARPS][32];
+    __shared__ int chosen[STREAM_TOKENS * TOP_K];
+    constexpr int STEPS = HIDDEN / K_STEP / STREAM_WARPS;
+    const Lane at;
+    const int row = blockIdx.x * 8 + at.row, item = blockIdx.y, k0 = at.warp * STEPS * K_STEP + at.part * 8;
+    WeightRows<STEPS> w;
+    int slot;  // of token `at.row`
+    if (item < 2) {
+        const bf16* gate = shared_weight + (long long)(item * EXPERT_INTER + row) * HIDDEN + k0;
+        w.load(gate, gate + SHARED_INTER * HIDDEN);
+        wait_for_previous_kernel();
+        let_next_kernel_start();
+        slot = at.row < tokens ? TOP_K + item : -1;
+    } else {
+        wait_for_previous_kernel();
+        let_next_kernel_start();
+        if (threadIdx.x < tokens * TOP_K) chosen[threadIdx.x] = __ldcg(top_experts + threadIdx.x);
+        __syncthreads();
+        const int expert = nth_expert(chosen_experts(chosen, tokens, at.lane), item - 2);
+        if (expert < 0) return;
+        const bf16* gate = routed + ((long long)expert * 2 * EXPERT_INTER + row) * HIDDEN + k0;
+        w.load(gate, gate + EXPERT_INTER * HIDDEN);
+        slot = slot_of(chosen, expert, at.row, tokens);
+    }
+    uint4 token[STEPS];
+#pragma unroll
+    for (int i = 0; i < STEPS; i++)
+        token[i] = slot >= 0 ? load_activations(normed + at.row * HIDDEN + k0 + i * K_STEP) : make_uint4(0, 0, 0, 0);
+    float c[4] = {};
+#pragma unroll
+    for (int i = 0; i < STEPS; i++) w.multiply(c, i, token[i]);
+    sum_over_warps(c, partial, at);
+    if (at.warp) return;
+#pragma unroll
+    for (int j = 0; j < 2; j++) {
+        const int n = at.part * 2 + j, n_slot = __shfl_sync(FULL_WARP, slot, n * 4);
+        if (n_slot >= 0) inter[n * INTER_PITCH + n_slot * EXPERT_INTER + row] = to_bf16(silu(c[j]) * c[2 + j]);
+    }
+}
+
+// One expert's tokens against BM interleaved rows; its up rows lie `up_row` rows after its gate rows. `row_of(i)` is the i-th entry of its bucket, token * 8 + slot.
+template <class S, class RowOf>
+__device__ __forceinline__ void gate_up_tile(const bf16* normed, const bf16* gate, int up_row, int count, RowOf row_of, bf16* inter) {
+    extern __shared__ __align__(128) unsigned char shared[];
+    const int row0 = blockIdx.x * (S::BM / 2);
+    Copies<S> copies;
+    copies.from_weights(gate + row0 * HIDDEN, [&](int r) { return ((r >> 4) * 8 + (r & 7) + ((r & 8) ? up_row : 0)) * HIDDEN; });
+    for (int first = 0; first < count; first += S::BN) {
+        if (first) __syncthreads();
+        copies.from_tokens(normed, [&](int n) { return first + n < count ? row_of(first + n) / SLOTS * HIDDEN : Copies<S>::ABSENT; });
+        float acc[S::MI][S::NI][4];
+        multiply_tile<S>(acc, shared_address(shared), copies, HIDDEN / BK, false);
+        for_each_result<S>(acc, [&](int row, int column, const float (&c)[4]) {
+#pragma unroll
+            for (int j = 0; j < 2; j++)
+                if (first + column + j < count)
+                    inter[(long long)row_of(first + column + j) * EXPERT_INTER + row0 + (row >> 4) * 8 + (row & 7)] = to_bf16(silu(c[j]) * c[2 + j]);
+        });
+    }
+}
+
+template <int BM, int STAGES>
+__device__ __forceinline__ void gate_up_item(
+    const bf16* normed, const bf16* routed, const bf16* shared_weight, const int* expert_counts, const int* expert_tokens,
+    int bucket_pitch, bf16* inter, int tokens, int widest) {
+    wait_for_previous_kernel();
+    let_next_kernel_start();
+    constexpr int WM = BM / 16;
+    const int chunks = (tokens + widest - 1) / widest;
+    int item = blockIdx.y;
+    const bf16* gate;
+    int up_row, count;
+    auto compute = [&](auto row_of) {
+        if (count <= 16) gate_up_tile<Tile<BM, 16, WM, 1, STAGES>>(normed, gate, up_row, count, row_of, inter);
+        else if (count <= 32 || widest == 32) gate_up_tile<Tile<BM, 32, WM, 1, STAGES>>(normed, gate, up_row, count, row_of, inter);
+        else gate_up_tile<Tile<BM, 64, WM, 1, STAGES>>(normed, gate, up_row, count, row_of, inter);
+    };
+    if (item < 2 * chunks) {
+        const int half = item & 1, first = (item >> 1) * widest;
+        gate = shared_weight + (long long)half * EXPERT_INTER * HIDDEN;
+        up_row = SHARED_INTER;
+        count = min(widest, tokens - first);
+        compute([=](int i) { return (first + i) * SLOTS + TOP_K + half; });
+    } else {
+        item -= 2 * chunks;
+        count = __ldcg(expert_counts + item);
+        gate = routed + (long long)item * 2 * EXPERT_INTER * HIDDEN;
+        up_row = EXPERT_INTER;
+        const int* bucket = expert_tokens + item * bucket_pitch;
+        compute([=](int i) { return __ldcg(bucket + i); });
+    }
+}
+
+// `widest`: the widest token tile the launch has shared memory for, 16, 32 or 64.
+#define EXPERT_GATE_UP(NAME, BM, STAGES)                                                                              \
+    extern "C" __global__ void __launch_bounds__(BM * 2, 256 / BM)                                                           \
+        NAME(const bf16* normed, const bf16* routed, const bf16* shared_weight, const int* expert_counts,             \
+             const int* expert_tokens, int bucket_pitch, bf16* inter, int tokens, int widest) {                       \
+        gate_up_item<BM, STAGES>(normed, routed, shared_weight, expert_counts, expert_tokens, bucket_pitch, inter,    \
+                                 tokens, widest);                                                                     \
+    }
+EXPERT_GATE_UP(expert_gate_up_m64, 64, 4)
+EXPERT_GATE_UP(expert_gate_up_m128, 128, 4)

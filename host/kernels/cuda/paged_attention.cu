@@ -1,0 +1,197 @@
+// Decode attention over the paged cache: one query token a sequence, 10 heads of 128, split over the context.
+//
+// Launch    grid (10 heads, Y) x 128 threads; the blocks of a head walk the items that step_begin planned
+//           (stretches of 64 to 512 tokens), Y of them at a time. A warp takes 8 tokens at once: 4 lanes share
+//           a key or value row, 16 bytes at a time, so a score costs two shuffles.
+// Memory    512 B a token, head and layer: read once. Stretches of one sequence leave their running softmax
+//           in `partials`; the last one to finish merges them in order (counters return to zero by themselves).
+// Pages     any power of two from 32 tokens on.
+#include "common.cuh"
+
+constexpr int WARPS = 4, TOKENS_A_TURN = 8 * WARPS;
+constexpr int PARTIAL_PITCH = HEAD_DIM + 4;  // 128 sums, then maximum and weight
+constexpr float LOWEST = -1e30f;
+
+__device__ __forceinline__ uint4 load_cache(const bf16* address) {
+    uint4 v;
+    asm volatile("ld.global.cg.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(address));
+    return v;
+}
+
+// Asks L2 for this block's share of weights that the next kernels read. Small batches leave memory idle here.
+__device__ __forceinline__ void prefetch_share(const bf16* weights, int bytes) {
+#if __CUDA_ARCH__ >= 900
+    constexpr int PIECE = 4096;
+    const int blocks = gridDim.x * gridDim.y, block = blockIdx.y * gridDim.x + blockIdx.x;
+    for (int at = (block + blocks * threadIdx.x) * PIECE; at < bytes; at += blocks * blockDim.x * PIECE)
+        asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"((const char*)weights + at), "r"(min(PIECE, bytes - at)));
+#endif
+}
+
+// 8 tokens' keys and values, this lane's quarter of one row each.
+struct Rows {
+    uint4 k[4], v[4];
+    __device__ __forceinline__ void load(const bf16* keys, const bf16* values, long long at) {
+#pragma unroll
+        for (int j = 0; j < 4; j++) k[j] = load_cache(keys + at + j * 32);
+#pragma unroll
+        for (int j = 0; j < 4; j++) v[j] = load_cache(values + at + j * 32);
+    }
+};
+
+struct RunningSoftmax {
+    float maximum = LOWEST, weight = 0.f, sum[32] = {};
+
+    __device__ __forceinline__ void add(const Rows& rows, const float (&q)[32], bool present) {
+        float s[4] = {};
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            const u32* pair = &rows.k[j].x;
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                s[e] += q[j * 8 + 2 * e] * low_f32(pair[e]);
+                s[e] += q[j * 8 + 2 * e + 1] * high_f32(pair[e]);
+            }
+        }
+        float score = (s[0] + s[1]) + (s[2] + s[3]);
+        score += __shfl_xor_sync(FULL_WARP, score, 1);
+        score += __shfl_xor_sync(FULL_WARP, score, 2);
+        if (!present) score = LOWEST;
+        if (__any_sync(FULL_WARP, score > maximum)) {
+            const float higher = fmaxf(maximum, score), shrink = exp2f(maximum - higher);
+            maximum = higher;
+            weight *= shrink;
+#pragma unroll
+            for (int d = 0; d < 32; d++) sum[d] *= shrink;
+        }
+        const float p = present ? exp2f(score - maximum) : 0.f;
+        weight += p;
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            const u32* pair = &rows.v[j].x;
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                sum[j * 8 + 2 * e] += p * low_f32(pair[e]);
+                sum[j * 8 + 2 * e + 1] += p * high_f32(pair[e]);
+            }
+        }
+    }
+
+    // Merges the warp's 8 token groups. Each lane ends with 4 of its 32 dims, from index `kept` on.
+    __device__ __forceinline__ int merge_over_groups(int lane) {
+        float highest = maximum;
+#pragma unroll
+        for (int distance = 4; distance < 32; distance <<= 1) highest = fmaxf(highest, __shfl_xor_sync(FULL_WARP, highest, distance));
+        const float shrink = exp2f(maximum - highest);
+        maximum = highest;
+        weight *= shrink;
+#pragma unroll
+        for (int distance = 4; distance < 32; distance <<= 1) weight += __shfl_xor_sync(FULL_WARP, weight, distance);
+#pragma unroll
+        for (int d = 0; d < 32; d++) sum[d] *= shrink;
+        return keep_half<16>(lane) + keep_half<8>(lane) + keep_half<4>(lane);
+    }
+
+    // Gives one half of 2 * HALF dims to the partner lane and adds the partner's to the other half.
+    template <int HALF>
+    __device__ __forceinline__ int keep_half(int lane) {
+        const bool upper = lane & HALF;
+#pragma unroll
+        for (int d = 0; d < HALF; d++) {
+            const float given = upper ? sum[d] : sum[d + HALF], own = upper ? sum[d + HALF] : sum[d];
+            sum[d] = own + __shfl_xor_sync(FULL_WARP, given, HALF);
+        }
+        return upper ? HALF : 0;
+    }
+};
+
+extern "C" __global__ void __launch_bounds__(32 * WARPS) paged_attention(
+    const bf16* q, const bf16* k_cache, const bf16* v_cache, const int* block_table, CacheLayout cache, const AttentionItem* items,
+    const int* plan, float* partials, int* counters, bf16* out, float scale_log2, const bf16* prefetched, int prefetched_bytes) {
+    __shared__ float sums[WARPS][HEAD_DIM], maxima[WARPS], weights[WARPS];
+    __shared__ bool is_last;
+    const int head = blockIdx.x, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, group = lane >> 2, part = lane & 3;
+    if (prefetched_bytes) prefetch_share(prefetched, prefetched_bytes);
+    wait_for_previous_kernel();
+    let_next_kernel_start();
+    const int item_count = __ldcg(plan + PLAN_ITEMS), chunk = __ldcg(plan + PLAN_CHUNK);
+
+    for (int index = blockIdx.y; index < item_count; index += gridDim.y) {
+        const int4 words = __ldcg(reinterpret_cast<const int4*>(items + index));
+        const AttentionItem item = {words.x, words.y, words.z, words.w};
+        float query[32];
+#pragma unroll
+        for (int j = 0; j < 4; j++) {
+            uint4 value = load_activations(q + item.sequence * HIDDEN + head * HEAD_DIM + (j * 4 + part) * 8);
+            const u32* pair = &value.x;
+#pragma unroll
+            for (int e = 0; e < 4; e++) {
+                query[j * 8 + 2 * e] = low_f32(pair[e]) * scale_log2;
+                query[j * 8 + 2 * e + 1] = high_f32(pair[e]) * scale_log2;
+            }
+        }
+        const int* table = block_table + item.sequence * cache.table_pitch;
+        const int page_mask = (1 << cache.page_shift) - 1, own = warp * 8 + group, lane_offset = head * cache.head_stride + part * 8;
+        const int turns = (item.end - item.start + TOKENS_A_TURN - 1) / TOKENS_A_TURN;
+        // A turn's 32 tokens lie in one page. Lanes past the end read the last token again.
+        auto address = [&](int turn) {
+            const int first = item.start + turn * TOKENS_A_TURN, token = min(first + own, item.end - 1);
+            return __ldg(table + (first >> cache.page_shift)) * cache.page_stride + (long long)(token & page_mask) * cache.token_stride + lane_offset;
+        };
+        RunningSoftmax state;
+        Rows now, next;
+        now.load(k_cache, v_cache, address(0));
+        for (int turn = 0; turn < turns; turn += 2) {
+            if (turn + 1 < turns) next.load(k_cache, v_cache, address(turn + 1));
+            state.add(now, query, item.start + turn * TOKENS_A_TURN + own < item.end);
+            if (turn + 1 >= turns) break;
+            if (turn + 2 < turns) now.load(k_cache, v_cache, address(turn + 2));
+            state.add(next, query, item.start + (turn + 1) * TOKENS_A_TURN + own < item.end);
+        }
+        const int kept = state.merge_over_groups(lane);
+        const int dim = ((kept >> 3) * 4 + part) * 8 + (kept & 7);
+        *reinterpret_cast<float4*>(&sums[warp][dim]) = make_float4(state.sum[0], state.sum[1], state.sum[2], state.sum[3]);
+        if (lane == 0) { maxima[warp] = state.maximum; weights[warp] = state.weight; }
+        __syncthreads();
+
+        const int d = threadIdx.x;
+        float highest = fmaxf(fmaxf(maxima[0], maxima[1]), fmaxf(maxima[2], maxima[3])), weight = 0.f, sum = 0.f;
+#pragma unroll
+        for (int w = 0; w < WARPS; w++) {
+            const float shrink = exp2f(maxima[w] - highest);
+            weight += weights[w] * shrink;
+            sum += sums[w][d] * shrink;
+        }
+        bool writes = true;
+        if (item.chunks > 1) {
+            float* mine = partials + ((long long)index * HEADS + head) * PARTIAL_PITCH;
+            mine[d] = sum;
+            if (d == 0) { mine[HEAD_DIM] = highest; mine[HEAD_DIM + 1] = weight; }
+            __threadfence();
+            __syncthreads();
+            if (d == 0) {
+                int* counter = counters + item.sequence * HEADS + head;
+                is_last = atomicAdd(counter, 1) == item.chunks - 1;
+                if (is_last) *counter = 0;
+            }
+            __syncthreads();
+            writes = is_last;
+            if (writes) {
+                __threadfence();
+                const float* from = partials + ((long long)(index - item.start / chunk) * HEADS + head) * PARTIAL_PITCH;
+                highest = LOWEST, weight = 0.f, sum = 0.f;
+#pragma unroll 4
+                for (int c = 0; c < item.chunks; c++, from += HEADS * PARTIAL_PITCH) {
+                    const float chunk_sum = __ldcg(from + d);
+                    const float2 at = __ldcg(reinterpret_cast<const float2*>(from + HEAD_DIM));
+                    const float higher = fmaxf(highest, at.x), shrink = exp2f(highest - higher), grow = exp2f(at.x - higher);
+                    sum = sum * shrink + chunk_sum * grow;
+                    weight = weight * shrink + at.y * grow;
+                    highest = higher;
+                }
+            }
+        }
+        if (writes) out[item.sequence * HIDDEN + head * HEAD_DIM + d] = to_bf16(sum / weight);
+        __syncthreads();
+    }
+}

@@ -1,0 +1,95 @@
+// Query, key and value projections with rotary embedding, written straight to the query buffer and the paged cache.
+//
+// qkv_rope_stream    1 to 8 tokens: grid 240 x 256 threads. A block owns 16 rows (8 rotary pairs d, d + 64 of
+//                    one head), its warps share out K; the input norm is recomputed by every block.
+// qkv_rope_mAnB      16 tokens and more: grid (3840 / A, tokens / B). Input already normalised.
+// Memory             9.83 MB of weights; tokens come from L2.
+// Weight             [3840, 1280]: q_proj, k_proj, v_proj stacked. Cache addresses: CacheLayout, in elements.
+#include "gemm_tile.cuh"
+#include "stream_tile.cuh"
+
+struct Rotary {
+    const float2* cos_sin;  // [position, 64]
+    const int* sequence_lengths;
+    const int* block_table;
+    bf16 *q, *k_cache, *v_cache;
+    CacheLayout cache;
+
+    // Rotates and stores one pair (dims `d` and `d + 64`) of one token; `matrix` is 0, 1, 2 for q, k, v.
+    __device__ __forceinline__ void store(int matrix, int head, int d, int token, float first, float second) const {
+        const int position = __ldcg(sequence_lengths + token) - 1;
+        if (position < 0) return;
+        if (matrix < 2) {
+            const float2 turn = __ldg(cos_sin + position * 64 + d);
+            const float rotated = first * turn.x - second * turn.y;
+            second = second * turn.x + first * turn.y;
+            first = rotated;
+        }
+        bf16* to;
+        if (matrix == 0) {
+            to = q + token * HIDDEN + head * HEAD_DIM;
+        } else {
+            const int page = __ldg(block_table + token * cache.table_pitch + (position >> cache.page_shift));
+            to = (matrix == 1 ? k_cache : v_cache) + page * cache.page_stride +
+                 (position & ((1 << cache.page_shift) - 1)) * cache.token_stride + head * cache.head_stride;
+        }
+        to[d] = to_bf16(first);
+        to[d + 64] = to_bf16(second);
+    }
+};
+
+extern "C" __global__ void __launch_bounds__(STREAM_THREADS) qkv_rope_stream(
+    const bf16* x, const bf16* norm_weight, const bf16* weight, int tokens, Rotary rotary) {
+    __shared__ __align__(16) bf16 normed[STREAM_TOKENS * NORMED_PITCH];
+    __shared__ float4 partial[STREAM_WARPS][32];
+    constexpr int STEPS = HIDDEN / K_STEP / STREAM_WARPS;
+    const Lane at;
+    const int head_row = blockIdx.x >> 3, d0 = (blockIdx.x & 7) * 8;  // 30 heads of q, k and v
+    const int k0 = at.warp * STEPS * K_STEP;
+    const bf16* rows = weight + (long long)(head_row * HEAD_DIM + d0 + at.row) * HIDDEN + k0 + at.part * 8;
+    WeightRows<STEPS> w;
+    w.load(rows, rows + 64 * HIDDEN);
+    wait_for_previous_kernel();
+    let_next_kernel_start();
+
+    norm_tokens(normed, x, norm_weight, tokens, at);
+    __syncthreads();
+    float c[4] = {};
+#pragma unroll
+    for (int i = 0; i < STEPS; i++) w.multiply(c, i, normed_tokens(normed, k0 + i * K_STEP, at));
+    sum_over_warps(c, partial, at);
+    if (at.warp) return;
+#pragma unroll
+    for (int j = 0; j < 2; j++)
+        if (at.part * 2 + j < tokens)
+            rotary.store(head_row / HEADS, head_row % HEADS, d0 + at.row, at.part * 2 + j, c[j], c[2 + j]);
+}
+
+// Rows of the tile: each 16 are 8 dims d and their partners d + 64 of one head.
+template <class S>
+__device__ __forceinline__ void qkv_rope_tile(const bf16* normed, const bf16* weight, int tokens, const Rotary& rotary) {
+    extern __shared__ __align__(128) unsigned char shared[];
+    const int pair0 = blockIdx.x * (S::BM / 2), head_row = pair0 / 64, d0 = pair0 % 64, token0 = blockIdx.y * S::BN;
+    Copies<S> copies;
+    copies.from_weights(weight + (head_row * HEAD_DIM + d0) * HIDDEN, [&](int r) { return ((r >> 4) * 8 + (r & 7) + ((r >> 3) & 1) * 64) * HIDDEN; });
+    copies.from_tokens(normed, [&](int n) { return token0 + n < tokens ? (token0 + n) * HIDDEN : Copies<S>::ABSENT; });
+    float acc[S::MI][S::NI][4];
+    multiply_tile<S>(acc, shared_address(shared), copies, HIDDEN / BK, true);
+    for_each_result<S>(acc, [&](int row, int column, const float (&c)[4]) {
+        const int d = d0 + (row >> 4) * 8 + (row & 7);
+#pragma unroll
+        for (int j = 0; j < 2; j++)
+            if (token0 + column + j < tokens) rotary.store(head_row / HEADS, head_row % HEADS, d, token0 + column + j, c[j], c[2 + j]);
+    });
+}
+
+#define QKV_ROPE(NAME, ...)                                                              \
+    extern "C" __global__ void __launch_bounds__(Tile<__VA_ARGS__>::THREADS)             \
+        NAME(const bf16* normed, const bf16* weight, int tokens, Rotary rotary) {        \
+        qkv_rope_tile<Tile<__VA_ARGS__>>(normed, weight, tokens, rotary);                \
+    }
+QKV_ROPE(qkv_rope_m32n16, 32, 16, 2, 1, 6)
+QKV_ROPE(qkv_rope_m32n32, 32, 32, 2, 2, 6)
+QKV_ROPE(qkv_rope_m32n64, 32, 64, 2, 2, 6)
+QKV_ROPE(qkv_rope_m64n64, 64, 64, 2, 2, 5)
+QKV_ROPE(qkv_rope_m64n128, 64, 128, 2, 4, 4)
