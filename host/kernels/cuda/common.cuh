@@ -70,6 +70,16 @@ __device__ __forceinline__ uint4 load_activations(const bf16* address) {
     return v;
 }
 
+// Asks L2 for `block`'s share of weights that a later kernel reads: small batches leave memory idle while
+// attention and router wait for each other. No-op below sm_90.
+__device__ __forceinline__ void prefetch_share(const bf16* weights, int bytes, int block, int blocks) {
+#if __CUDA_ARCH__ >= 900
+    constexpr int PIECE = 4096;
+    for (int at = (block + blocks * threadIdx.x) * PIECE; at < bytes; at += blocks * blockDim.x * PIECE)
+        asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"((const char*)weights + at), "r"(min(PIECE, bytes - at)));
+#endif
+}
+
 // ---- reductions -------------------------------------------------------------------------------------
 
 __device__ __forceinline__ float warp_sum(float value) {

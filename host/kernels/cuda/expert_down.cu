@@ -3,7 +3,7 @@
 // Weights: routed [64, 1280, 896], shared [1280, 1792] (its halves serve slots 6 and 7).
 //
 // expert_down_stream   1 to 8 tokens: grid (80, S) x 256 threads. The S blocks of a 16-row tile share out the
-//                      halves of all chosen experts warp by warp; each warp keeps its weighted sum in registers.
+//                      quarters of all chosen experts warp by warp; each warp keeps its weighted sum in registers.
 //                      The last of the S blocks adds the sums in order and updates the residual.
 // expert_down_mA       16 tokens and more: grid (1280 / A, shared chunks + 64). Results go to the token's slots
 //                      in f32; `rms_norm` applies the router weights and adds them up.
@@ -19,7 +19,8 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) expert_down_stream(
     __shared__ float4 partial[STREAM_WARPS][32];
     __shared__ int chosen[STREAM_TOKENS * TOP_K];
     __shared__ float weights[STREAM_TOKENS * TOP_K];
-    constexpr int STEPS = 7, TURNS = EXPERT_INTER / 2 / (STEPS * K_STEP);  // half an expert: two loads of 7 steps
+    constexpr int STEPS = 7, QUARTER = STEPS * K_STEP;  // a quarter of an expert's K is loaded at once
+    static_assert(4 * QUARTER == EXPERT_INTER, "");
     const Lane at;
     // Written two kernels ago, so complete: the previous kernel waited for it before letting this one start.
     if (threadIdx.x < tokens * TOP_K) {
@@ -28,12 +29,12 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) expert_down_stream(
     }
     __syncthreads();
     const u64 experts = chosen_experts(chosen, tokens, at.lane);
-    const int units = 2 * (2 + __popcll(experts)), stride = STREAM_WARPS * gridDim.y;
+    const int units = 4 * (2 + __popcll(experts)), stride = STREAM_WARPS * gridDim.y;
     const int row = blockIdx.x * 16 + at.row;
     bool waited = false;
     float sum[4] = {};
     for (int unit = blockIdx.y * STREAM_WARPS + at.warp; unit < units; unit += stride) {
-        const int item = unit >> 1, k0 = (unit & 1) * (EXPERT_INTER / 2) + at.part * 8;
+        const int item = unit >> 2, k0 = (unit & 3) * QUARTER + at.part * 8;
         const bf16* rows;
         int pitch, slot;
         if (item < 2) {
@@ -47,19 +48,15 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) expert_down_stream(
             slot = slot_of(chosen, expert, at.row, tokens);
         }
         float c[4] = {};
+        WeightRows<STEPS> w;
+        w.load(rows, rows + 8 * pitch);
+        if (!waited) { wait_for_previous_kernel(); let_next_kernel_start(); waited = true; }
+        uint4 token[STEPS];
 #pragma unroll
-        for (int turn = 0; turn < TURNS; turn++) {
-            WeightRows<STEPS> w;
-            w.load(rows + turn * STEPS * K_STEP, rows + 8 * pitch + turn * STEPS * K_STEP);
-            if (!waited) { wait_for_previous_kernel(); let_next_kernel_start(); waited = true; }
-            uint4 token[STEPS];
+        for (int i = 0; i < STEPS; i++)
+            token[i] = slot >= 0 ? load_activations(inter + at.row * INTER_PITCH + slot * EXPERT_INTER + k0 + i * K_STEP) : make_uint4(0, 0, 0, 0);
 #pragma unroll
-            for (int i = 0; i < STEPS; i++)
-                token[i] = slot >= 0 ? load_activations(inter + at.row * INTER_PITCH + slot * EXPERT_INTER + k0 + (turn * STEPS + i) * K_STEP)
-                                     : make_uint4(0, 0, 0, 0);
-#pragma unroll
-            for (int i = 0; i < STEPS; i++) w.multiply(c, i, token[i]);
-        }
+        for (int i = 0; i < STEPS; i++) w.multiply(c, i, token[i]);
 #pragma unroll
         for (int j = 0; j < 2; j++) {
             const int n = at.part * 2 + j, n_slot = __shfl_sync(FULL_WARP, slot, n * 4);

@@ -3,9 +3,9 @@
 // The shared experts (intermediate 1792) are two more experts of 896 that take every token; their output goes
 // to slots 6 and 7. Weights: routed [64, 2 x 896, 1280] and shared [2 x 1792, 1280], gate rows before up rows.
 //
-// expert_gate_up_stream   1 to 8 tokens: grid (112, 2 + min(64, 6 tokens)) x 256 threads. A block computes 8
-//                         gate rows with their 8 up rows for one expert and all tokens that chose it; warps
-//                         share out K. Blocks past the last chosen expert leave at once.
+// expert_gate_up_stream   1 to 8 tokens: grid (28, 2 + min(64, 6 tokens)) x 256 threads. A block computes 32
+//                         gate rows with their up rows, 8 at a time, for one expert and all tokens that chose
+//                         it; warps share out K. Blocks past the last chosen expert leave at once.
 // expert_gate_up_mA       16 tokens and more: grid (1792 / A, shared chunks + 64). A block computes A / 2 gate
 //                         rows with their up rows for one expert, its tokens gathered 16, 32 or 64 at a time.
 // Memory                  4.59 MB an expert, once; tokens from L2.
@@ -13,18 +13,22 @@
 #include "stream_tile.cuh"
 #include "chosen_experts.cuh"
 
-extern "C" __global__ void __launch_bounds__(STREAM_THREADS) expert_gate_up_stream(
+constexpr int ROW_TILES = 4;  // of 8 gate rows and 8 up rows, one after the other in a block
+
+extern "C" __global__ void __launch_bounds__(STREAM_THREADS, 2) expert_gate_up_stream(
     const bf16* normed, const bf16* routed, const bf16* shared_weight, const int* top_experts, bf16* inter, int tokens) {
-    __shared__ float4 partial[STREAM_WARPS][32];
+    __shared__ float4 partial[2][STREAM_WARPS][32];
     __shared__ int chosen[STREAM_TOKENS * TOP_K];
     constexpr int STEPS = HIDDEN / K_STEP / STREAM_WARPS;
     const Lane at;
-    const int row = blockIdx.x * 8 + at.row, item = blockIdx.y, k0 = at.warp * STEPS * K_STEP + at.part * 8;
-    WeightRows<STEPS> w;
+    const int row = blockIdx.x * ROW_TILES * 8 + at.row, item = blockIdx.y, k0 = at.warp * STEPS * K_STEP + at.part * 8;
+    const bf16 *gate, *up;
+    WeightRows<STEPS> w[2];
     int slot;  // of token `at.row`
     if (item < 2) {
-        const bf16* gate = shared_weight + (long long)(item * EXPERT_INTER + row) * HIDDEN + k0;
-        w.load(gate, gate + SHARED_INTER * HIDDEN);
+        gate = shared_weight + (item * EXPERT_INTER + row) * HIDDEN + k0;
+        up = gate + SHARED_INTER * HIDDEN;
+        w[0].load(gate, up);
         wait_for_previous_kernel();
         let_next_kernel_start();
         slot = at.row < tokens ? TOP_K + item : -1;
@@ -35,23 +39,35 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) expert_gate_up_stre
         __syncthreads();
         const int expert = nth_expert(chosen_experts(chosen, tokens, at.lane), item - 2);
         if (expert < 0) return;
-        const bf16* gate = routed + ((long long)expert * 2 * EXPERT_INTER + row) * HIDDEN + k0;
-        w.load(gate, gate + EXPERT_INTER * HIDDEN);
+        gate = routed + ((long long)expert * 2 * EXPERT_INTER + row) * HIDDEN + k0;
+        up = gate + EXPERT_INTER * HIDDEN;
+        w[0].load(gate, up);
         slot = slot_of(chosen, expert, at.row, tokens);
     }
     uint4 token[STEPS];
 #pragma unroll
     for (int i = 0; i < STEPS; i++)
         token[i] = slot >= 0 ? load_activations(normed + at.row * HIDDEN + k0 + i * K_STEP) : make_uint4(0, 0, 0, 0);
-    float c[4] = {};
 #pragma unroll
-    for (int i = 0; i < STEPS; i++) w.multiply(c, i, token[i]);
-    sum_over_warps(c, partial, at);
-    if (at.warp) return;
+    for (int tile = 0; tile < ROW_TILES; tile++) {
+        if (tile + 1 < ROW_TILES) w[(tile + 1) & 1].load(gate + (tile + 1) * 8 * HIDDEN, up + (tile + 1) * 8 * HIDDEN);
+        float c[4] = {};
 #pragma unroll
-    for (int j = 0; j < 2; j++) {
-        const int n = at.part * 2 + j, n_slot = __shfl_sync(FULL_WARP, slot, n * 4);
-        if (n_slot >= 0) inter[n * INTER_PITCH + n_slot * EXPERT_INTER + row] = to_bf16(silu(c[j]) * c[2 + j]);
+        for (int i = 0; i < STEPS; i++) w[tile & 1].multiply(c, i, token[i]);
+        partial[tile & 1][at.warp][at.lane] = make_float4(c[0], c[1], c[2], c[3]);
+        __syncthreads();
+        if (at.warp != tile) continue;  // each tile is finished by another warp
+        c[0] = c[1] = c[2] = c[3] = 0.f;
+#pragma unroll
+        for (int other = 0; other < STREAM_WARPS; other++) {
+            const float4 part = partial[tile & 1][other][at.lane];
+            c[0] += part.x; c[1] += part.y; c[2] += part.z; c[3] += part.w;
+        }
+#pragma unroll
+        for (int j = 0; j < 2; j++) {
+            const int n = at.part * 2 + j, n_slot = __shfl_sync(FULL_WARP, slot, n * 4);
+            if (n_slot >= 0) inter[n * INTER_PITCH + n_slot * EXPERT_INTER + row + tile * 8] = to_bf16(silu(c[j]) * c[2 + j]);
+        }
     }
 }
 

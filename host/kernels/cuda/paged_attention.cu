@@ -1,7 +1,8 @@
 // Decode attention over the paged cache: one query token a sequence, 10 heads of 128, split over the context.
 //
-// Launch    grid (10 heads, Y) x 128 threads; the blocks of a head walk the items that step_begin planned
-//           (stretches of 64 to 512 tokens), Y of them at a time. A warp takes 8 tokens at once: 4 lanes share
+// Launch    grid (10 heads, Y) x 128 threads, Y so that all blocks are resident (3 an SM: 39 on 132 SMs); the blocks
+//           of a head walk the items that step_begin planned (stretches of 64 to 512 tokens), Y of them at a time.
+//           A warp takes 8 tokens at once: 4 lanes share
 //           a key or value row, 16 bytes at a time, so a score costs two shuffles.
 // Memory    512 B a token, head and layer: read once. Stretches of one sequence leave their running softmax
 //           in `partials`; the last one to finish merges them in order (counters return to zero by themselves).
@@ -16,16 +17,6 @@ __device__ __forceinline__ uint4 load_cache(const bf16* address) {
     uint4 v;
     asm volatile("ld.global.cg.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(address));
     return v;
-}
-
-// Asks L2 for this block's share of weights that the next kernels read. Small batches leave memory idle here.
-__device__ __forceinline__ void prefetch_share(const bf16* weights, int bytes) {
-#if __CUDA_ARCH__ >= 900
-    constexpr int PIECE = 4096;
-    const int blocks = gridDim.x * gridDim.y, block = blockIdx.y * gridDim.x + blockIdx.x;
-    for (int at = (block + blocks * threadIdx.x) * PIECE; at < bytes; at += blocks * blockDim.x * PIECE)
-        asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"((const char*)weights + at), "r"(min(PIECE, bytes - at)));
-#endif
 }
 
 // 8 tokens' keys and values, this lane's quarter of one row each.
@@ -105,20 +96,55 @@ struct RunningSoftmax {
     }
 };
 
-extern "C" __global__ void __launch_bounds__(32 * WARPS) paged_attention(
+// Reads what step_begin planned and where an item's rows lie.
+struct Context {
+    const AttentionItem* items;
+    const int* block_table;
+    CacheLayout cache;
+    int own, lane_offset;  // this lane's token of a turn, and its place within the token's row
+
+    __device__ __forceinline__ AttentionItem item(int index) const {
+        const int4 words = __ldcg(reinterpret_cast<const int4*>(items + index));
+        return {words.x, words.y, words.z, words.w};
+    }
+    // A turn's 32 tokens lie in one page. Lanes past the end read the last token again.
+    __device__ __forceinline__ long long address(const AttentionItem& item, int turn) const {
+        const int first = item.start + turn * TOKENS_A_TURN, token = min(first + own, item.end - 1);
+        const int page = __ldg(block_table + item.sequence * cache.table_pitch + (first >> cache.page_shift));
+        return page * cache.page_stride + (long long)(token & ((1 << cache.page_shift) - 1)) * cache.token_stride + lane_offset;
+    }
+};
+
+__device__ __forceinline__ int turns_of(const AttentionItem& item) { return (item.end - item.start + TOKENS_A_TURN - 1) / TOKENS_A_TURN; }
+
+extern "C" __global__ void __launch_bounds__(32 * WARPS, 3) paged_attention(
     const bf16* q, const bf16* k_cache, const bf16* v_cache, const int* block_table, CacheLayout cache, const AttentionItem* items,
     const int* plan, float* partials, int* counters, bf16* out, float scale_log2, const bf16* prefetched, int prefetched_bytes) {
     __shared__ float sums[WARPS][HEAD_DIM], maxima[WARPS], weights[WARPS];
     __shared__ bool is_last;
-    const int head = blockIdx.x, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, group = lane >> 2, part = lane & 3;
-    if (prefetched_bytes) prefetch_share(prefetched, prefetched_bytes);
+    const int head = blockIdx.x, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, part = lane & 3;
+    const Context context = {items, block_table, cache, warp * 8 + (lane >> 2), head * cache.head_stride + part * 8};
+    // The plan and all tokens but the newest are older than the previous kernel: the first rows can be on their way.
+    const int item_count = __ldcg(plan + PLAN_ITEMS), chunk = __ldcg(plan + PLAN_CHUNK);
+    int index = blockIdx.y;
+    AttentionItem upcoming = {0, 0, 0, 0};
+    Rows now, next;
+    bool loaded = false;
+    if (index < item_count) {
+        upcoming = context.item(index);
+        loaded = upcoming.start / chunk + 1 < upcoming.chunks || turns_of(upcoming) > 1;
+        if (loaded) now.load(k_cache, v_cache, context.address(upcoming, 0));
+    }
+    if (prefetched_bytes) prefetch_share(prefetched, prefetched_bytes, blockIdx.y * gridDim.x + blockIdx.x, gridDim.x * gridDim.y);
     wait_for_previous_kernel();
     let_next_kernel_start();
-    const int item_count = __ldcg(plan + PLAN_ITEMS), chunk = __ldcg(plan + PLAN_CHUNK);
 
-    for (int index = blockIdx.y; index < item_count; index += gridDim.y) {
-        const int4 words = __ldcg(reinterpret_cast<const int4*>(items + index));
-        const AttentionItem item = {words.x, words.y, words.z, words.w};
+    while (index < item_count) {
+        const AttentionItem item = upcoming;
+        const int own_index = index;
+        if (!loaded) now.load(k_cache, v_cache, context.address(item, 0));
+        index += gridDim.y;
+        if (index < item_count) upcoming = context.item(index);
         float query[32];
 #pragma unroll
         for (int j = 0; j < 4; j++) {
@@ -130,24 +156,17 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS) paged_attention(
                 query[j * 8 + 2 * e + 1] = high_f32(pair[e]) * scale_log2;
             }
         }
-        const int* table = block_table + item.sequence * cache.table_pitch;
-        const int page_mask = (1 << cache.page_shift) - 1, own = warp * 8 + group, lane_offset = head * cache.head_stride + part * 8;
-        const int turns = (item.end - item.start + TOKENS_A_TURN - 1) / TOKENS_A_TURN;
-        // A turn's 32 tokens lie in one page. Lanes past the end read the last token again.
-        auto address = [&](int turn) {
-            const int first = item.start + turn * TOKENS_A_TURN, token = min(first + own, item.end - 1);
-            return __ldg(table + (first >> cache.page_shift)) * cache.page_stride + (long long)(token & page_mask) * cache.token_stride + lane_offset;
-        };
         RunningSoftmax state;
-        Rows now, next;
-        now.load(k_cache, v_cache, address(0));
+        const int turns = turns_of(item);
         for (int turn = 0; turn < turns; turn += 2) {
-            if (turn + 1 < turns) next.load(k_cache, v_cache, address(turn + 1));
-            state.add(now, query, item.start + turn * TOKENS_A_TURN + own < item.end);
+            if (turn + 1 < turns) next.load(k_cache, v_cache, context.address(item, turn + 1));
+            state.add(now, query, item.start + turn * TOKENS_A_TURN + context.own < item.end);
             if (turn + 1 >= turns) break;
-            if (turn + 2 < turns) now.load(k_cache, v_cache, address(turn + 2));
-            state.add(next, query, item.start + (turn + 1) * TOKENS_A_TURN + own < item.end);
+            if (turn + 2 < turns) now.load(k_cache, v_cache, context.address(item, turn + 2));
+            state.add(next, query, item.start + (turn + 1) * TOKENS_A_TURN + context.own < item.end);
         }
+        loaded = index < item_count;
+        if (loaded) now.load(k_cache, v_cache, context.address(upcoming, 0));
         const int kept = state.merge_over_groups(lane);
         const int dim = ((kept >> 3) * 4 + part) * 8 + (kept & 7);
         *reinterpret_cast<float4*>(&sums[warp][dim]) = make_float4(state.sum[0], state.sum[1], state.sum[2], state.sum[3]);
@@ -164,7 +183,7 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS) paged_attention(
         }
         bool writes = true;
         if (item.chunks > 1) {
-            float* mine = partials + ((long long)index * HEADS + head) * PARTIAL_PITCH;
+            float* mine = partials + ((long long)own_index * HEADS + head) * PARTIAL_PITCH;
             mine[d] = sum;
             if (d == 0) { mine[HEAD_DIM] = highest; mine[HEAD_DIM + 1] = weight; }
             __threadfence();
@@ -178,9 +197,9 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS) paged_attention(
             writes = is_last;
             if (writes) {
                 __threadfence();
-                const float* from = partials + ((long long)(index - item.start / chunk) * HEADS + head) * PARTIAL_PITCH;
+                const float* from = partials + ((long long)(own_index - item.start / chunk) * HEADS + head) * PARTIAL_PITCH;
                 highest = LOWEST, weight = 0.f, sum = 0.f;
-#pragma unroll 4
+#pragma unroll 8
                 for (int c = 0; c < item.chunks; c++, from += HEADS * PARTIAL_PITCH) {
                     const float chunk_sum = __ldcg(from + d);
                     const float2 at = __ldcg(reinterpret_cast<const float2*>(from + HEAD_DIM));

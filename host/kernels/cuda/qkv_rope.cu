@@ -15,26 +15,26 @@ struct Rotary {
     bf16 *q, *k_cache, *v_cache;
     CacheLayout cache;
 
-    // Rotates and stores one pair (dims `d` and `d + 64`) of one token; `matrix` is 0, 1, 2 for q, k, v.
-    __device__ __forceinline__ void store(int matrix, int head, int d, int token, float first, float second) const {
+    // Where one pair (dims `d` and `d + 64`) of a token goes, and its rotation.
+    struct Place {
+        bf16* to;  // null: a row without a sequence
+        float2 turn;
+        __device__ __forceinline__ void store(float first, float second) const {
+            if (!to) return;
+            to[0] = to_bf16(first * turn.x - second * turn.y);
+            to[64] = to_bf16(second * turn.x + first * turn.y);
+        }
+    };
+
+    // `matrix` is 0, 1, 2 for q, k, v. Lengths and tables are older than the previous kernel.
+    __device__ __forceinline__ Place place(int matrix, int head, int d, int token) const {
         const int position = __ldcg(sequence_lengths + token) - 1;
-        if (position < 0) return;
-        if (matrix < 2) {
-            const float2 turn = __ldg(cos_sin + position * 64 + d);
-            const float rotated = first * turn.x - second * turn.y;
-            second = second * turn.x + first * turn.y;
-            first = rotated;
-        }
-        bf16* to;
-        if (matrix == 0) {
-            to = q + token * HIDDEN + head * HEAD_DIM;
-        } else {
-            const int page = __ldg(block_table + token * cache.table_pitch + (position >> cache.page_shift));
-            to = (matrix == 1 ? k_cache : v_cache) + page * cache.page_stride +
-                 (position & ((1 << cache.page_shift) - 1)) * cache.token_stride + head * cache.head_stride;
-        }
-        to[d] = to_bf16(first);
-        to[d + 64] = to_bf16(second);
+        if (position < 0) return {nullptr, {1.f, 0.f}};
+        if (matrix == 0) return {q + token * HIDDEN + head * HEAD_DIM + d, __ldg(cos_sin + position * 64 + d)};
+        const int page = __ldg(block_table + token * cache.table_pitch + (position >> cache.page_shift));
+        bf16* to = (matrix == 1 ? k_cache : v_cache) + page * cache.page_stride +
+                   (position & ((1 << cache.page_shift) - 1)) * cache.token_stride + head * cache.head_stride + d;
+        return {to, matrix == 1 ? __ldg(cos_sin + position * 64 + d) : float2{1.f, 0.f}};
     }
 };
 
@@ -49,6 +49,12 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) qkv_rope_stream(
     const bf16* rows = weight + (long long)(head_row * HEAD_DIM + d0 + at.row) * HIDDEN + k0 + at.part * 8;
     WeightRows<STEPS> w;
     w.load(rows, rows + 64 * HIDDEN);
+    Rotary::Place place[2] = {};
+    if (at.warp == 0) {
+#pragma unroll
+        for (int j = 0; j < 2; j++)
+            if (at.part * 2 + j < tokens) place[j] = rotary.place(head_row / HEADS, head_row % HEADS, d0 + at.row, at.part * 2 + j);
+    }
     wait_for_previous_kernel();
     let_next_kernel_start();
 
@@ -60,9 +66,7 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) qkv_rope_stream(
     sum_over_warps(c, partial, at);
     if (at.warp) return;
 #pragma unroll
-    for (int j = 0; j < 2; j++)
-        if (at.part * 2 + j < tokens)
-            rotary.store(head_row / HEADS, head_row % HEADS, d0 + at.row, at.part * 2 + j, c[j], c[2 + j]);
+    for (int j = 0; j < 2; j++) place[j].store(c[j], c[2 + j]);
 }
 
 // Rows of the tile: each 16 are 8 dims d and their partners d + 64 of one head.
@@ -79,7 +83,7 @@ __device__ __forceinline__ void qkv_rope_tile(const bf16* normed, const bf16* we
         const int d = d0 + (row >> 4) * 8 + (row & 7);
 #pragma unroll
         for (int j = 0; j < 2; j++)
-            if (token0 + column + j < tokens) rotary.store(head_row / HEADS, head_row % HEADS, d, token0 + column + j, c[j], c[2 + j]);
+            if (token0 + column + j < tokens) rotary.place(head_row / HEADS, head_row % HEADS, d, token0 + column + j).store(c[j], c[2 + j]);
     });
 }
 

@@ -6,18 +6,28 @@
 // Memory      2.5 KB read and 5 KB written a token: latency, not bandwidth.
 #include "common.cuh"
 
-constexpr int SHORTEST_CHUNK = 64, LONGEST_CHUNK = 512;  // shorter: too little work a block; longer: uneven ends
+// Chunks of 64, 96, .. 512 tokens: shorter ones are mostly start-up, longer ones end unevenly.
+constexpr int SHORTEST_CHUNK = 64, CHUNK_STEP = 32, CHUNK_CHOICES = 15;
+constexpr int ITEM_OVERHEAD = 32;  // what starting and merging an item costs, in tokens' worth of time
 
-__device__ void plan_attention(const int* sequence_lengths, int sequences, int wanted_items, AttentionItem* items, int* plan) {
-    __shared__ int prefix[256], total;
+__device__ void plan_attention(const int* sequence_lengths, int sequences, int attention_rows, AttentionItem* items, int* plan) {
+    __shared__ int lengths[256], prefix[256], cheapest;
     const int s = threadIdx.x;
     const int length = s < sequences ? sequence_lengths[s] : 0;
-    if (s == 0) total = 0;
+    lengths[s] = length;
+    if (s == 0) cheapest = 0x7fffffff;
     __syncthreads();
-    if (length) atomicAdd(&total, length);
+    // Cost of a choice: rounds that a row of blocks walks, times the length of one. A warp tries two choices.
+    for (int choice = s >> 5; choice < CHUNK_CHOICES; choice += 8) {
+        const int tried = SHORTEST_CHUNK + choice * CHUNK_STEP;
+        int count = 0;
+        for (int at = s & 31; at < sequences; at += 32) count += (lengths[at] + tried - 1) / tried;
+        count = __reduce_add_sync(FULL_WARP, count);
+        const int cost = (count + attention_rows - 1) / attention_rows * (tried + ITEM_OVERHEAD);
+        if ((s & 31) == 0) atomicMin(&cheapest, min(cost, 0x3fffff) << 9 | (tried - 1));
+    }
     __syncthreads();
-    int chunk = (total + wanted_items - 1) / wanted_items;
-    chunk = min(max((chunk + 31) & ~31, SHORTEST_CHUNK), LONGEST_CHUNK);
+    const int chunk = (cheapest & 511) + 1;
 
     const int chunks = (length + chunk - 1) / chunk;
     prefix[s] = chunks;
@@ -36,13 +46,13 @@ __device__ void plan_attention(const int* sequence_lengths, int sequences, int w
 // `sequence_lengths` counts the token of this step; 0 marks a row of the batch without a sequence.
 extern "C" __global__ void __launch_bounds__(256) step_begin(
     const int* token_ids, const int* sequence_lengths, const bf16* embed_tokens, const bf16* norm_weight, bf16* x, bf16* normed,
-    int tokens, int wanted_items, AttentionItem* items, int* plan, int* expert_counts, int expert_count_entries) {
+    int tokens, int attention_rows, AttentionItem* items, int* plan, int* expert_counts, int expert_count_entries) {
     wait_for_previous_kernel();
     let_next_kernel_start();
     const int token = blockIdx.x, i = threadIdx.x;
     if (token == tokens) {
         for (int at = i; at < expert_count_entries; at += 256) expert_counts[at] = 0;
-        plan_attention(sequence_lengths, tokens, wanted_items, items, plan);
+        plan_attention(sequence_lengths, tokens, attention_rows, items, plan);
         return;
     }
     __shared__ float squares[8];

@@ -5,9 +5,11 @@ decoding walks token -> (34341 t + 12347) mod 129280.
   check   every kernel alone against a float32 reference on fresh random inputs, outputs poisoned with NaN
   walk    256 greedy steps at batch 1, 8, 32 (and more) with mixed context lengths, all tokens compared
   time    1,024 greedy steps from context 277 to 1,301 as replays of one CUDA graph, all tokens compared
+  sweep   short runs under other settings (--sweep)
+  timeline  kernel durations inside the graph, from the profiler
   ops     each kernel's time, in a graph of that kernel over the weights of all its layers
 
-usage: decode_bench.py [check] [walk] [time] [ops] [--batches 1,8,...] [--cubin DIR] [--json FILE] [--repeats 3]
+usage: decode_bench.py [check] [walk] [time] [ops] [sweep] [timeline] [--batches 1,8,...] [--cubin DIR] [--json FILE] [--repeats 3]
 Kernels are compiled with nvcc unless --cubin names a folder of cubins. Needs torch; no other dependency."""
 import argparse, ctypes, json, os, statistics, subprocess, sys, tempfile, time
 import torch
@@ -17,6 +19,7 @@ CUDA = os.path.join(HERE, "..", "cuda")
 HIDDEN, HEADS, HEAD_DIM, LAYERS = 1280, 10, 128, 12
 EXPERTS, TOP_K, EXPERT_INTER, DENSE_INTER, VOCAB = 64, 6, 896, 6848, 129280
 SLOTS, INTER_PITCH, BAN_PITCH = 8, 7168, 128
+SMS = 132
 EPS = 1e-6
 DEV = "cuda"
 BF16, F32, I32 = torch.bfloat16, torch.float32, torch.int32
@@ -51,7 +54,7 @@ class Driver:
             self.ok(self.cuda.cuModuleLoad(ctypes.byref(module), path.encode()), path)
             self.modules.append(module)
         self.dependent = LaunchAttribute(PROGRAMMATIC_STREAM_SERIALIZATION, b"", 1)
-        self.overlap = True
+        self.overlap, self.carveouts = True, {}
 
     def ok(self, code, what):
         if code:
@@ -65,6 +68,8 @@ class Driver:
                 function = ctypes.c_void_p()
                 if self.cuda.cuModuleGetFunction(ctypes.byref(function), module, name.encode()) == 0:
                     self.functions[name] = function
+                    percent = next((v for k, v in self.carveouts.items() if name.startswith(k)), None)
+                    if percent is not None: self.ok(self.cuda.cuFuncSetAttribute(function, SHARED_CARVEOUT, percent), name)
                     break
             else:
                 raise KeyError(name)
@@ -74,7 +79,7 @@ class Driver:
         function = self.function(name)
         if shared and self.shared.get(name, 0) < shared:
             self.ok(self.cuda.cuFuncSetAttribute(function, MAX_DYNAMIC_SHARED, shared), name)
-            self.ok(self.cuda.cuFuncSetAttribute(function, SHARED_CARVEOUT, 100), name)
+            if not any(name.startswith(k) for k in self.carveouts): self.ok(self.cuda.cuFuncSetAttribute(function, SHARED_CARVEOUT, 100), name)
             self.shared[name] = shared
         grid = tuple(grid) + (1,) * (3 - len(grid))
         config = LaunchConfig(*grid, block, 1, 1, shared, torch.cuda.current_stream().cuda_stream)
@@ -120,12 +125,14 @@ class Weights:
         self.norm = one()
         self.layers = []
         for n in range(LAYERS):
-            layer = dict(input_norm=one(), post_norm=one(), qkv=draw(3 * HIDDEN, HIDDEN), o=draw(HIDDEN, HIDDEN))
-            if n == 0:
-                layer.update(gate_up=draw(2 * DENSE_INTER, HIDDEN), down=draw(HIDDEN, DENSE_INTER))
-            else:
-                layer.update(gate=draw(EXPERTS, HIDDEN), gate_up=draw(EXPERTS, 2 * EXPERT_INTER, HIDDEN), down=draw(EXPERTS, HIDDEN, EXPERT_INTER),
-                             shared_gate_up=draw(4 * EXPERT_INTER, HIDDEN), shared_down=draw(HIDDEN, 2 * EXPERT_INTER))
+            layer = dict(input_norm=one(), post_norm=one())
+            # What every token reads lies together in the order of use, so that one range can be prefetched.
+            shapes = dict(qkv=(3 * HIDDEN, HIDDEN), o=(HIDDEN, HIDDEN))
+            shapes.update(dict(gate_up=(2 * DENSE_INTER, HIDDEN), down=(HIDDEN, DENSE_INTER)) if n == 0 else
+                          dict(gate=(EXPERTS, HIDDEN), shared_gate_up=(4 * EXPERT_INTER, HIDDEN), shared_down=(HIDDEN, 2 * EXPERT_INTER)))
+            flat, at = draw(sum(a * b for a, b in shapes.values())), 0
+            for name, (a, b) in shapes.items(): layer[name] = flat[at:at + a * b].view(a, b); at += a * b
+            if n: layer.update(gate_up=draw(EXPERTS, 2 * EXPERT_INTER, HIDDEN), down=draw(EXPERTS, HIDDEN, EXPERT_INTER))
             self.layers.append(layer)
 
 
@@ -169,8 +176,9 @@ class Engine:
         self.cache = CacheLayout(page * HIDDEN, stride[0], stride[1], page.bit_length() - 1, pages_each)
         angle = torch.arange(8192, device=DEV, dtype=torch.float64)[:, None] * 10000.0 ** (-torch.arange(64, device=DEV, dtype=torch.float64) / 64)
         self.cos_sin = torch.stack([angle.cos(), angle.sin()], -1).float().contiguous()
-        self.wanted_items, self.attention_rows, self.down_splits, self.dense_splits, self.prefetch, self.guard = 160, 159, 2, 2, True, False
-        self.round_logits = False
+        self.attention_rows, self.down_splits, self.dense_splits, self.guard, self.round_logits = 3 * SMS // HEADS, 4, 2, False, False
+        self.ahead_attention, self.ahead_router = 17 << 20, 10 << 20   # bytes that small batches prefetch into L2
+        self.gate_rows, self.down_rows, self.splits = 0, 0, 0         # 0: the table's choice
 
     def fill_cache(self, std=0.72):
         for c in (self.k, self.v):
@@ -187,7 +195,7 @@ class Engine:
     def rotary(self, n): return Rotary(self.cos_sin.data_ptr(), self.lengths.data_ptr(), self.table.data_ptr(), self.q.data_ptr(), self.k[n].data_ptr(), self.v[n].data_ptr(), self.cache)
 
     def begin(self, t):
-        self.d.launch("step_begin", (t + 1,), 256, [self.token_ids, self.lengths, self.w.embed, self.w.layers[0]["input_norm"], self.x, self.normed, t, self.wanted_items, self.items, self.plan, self.expert_counts, LAYERS * EXPERTS])
+        self.d.launch("step_begin", (t + 1,), 256, [self.token_ids, self.lengths, self.w.embed, self.w.layers[0]["input_norm"], self.x, self.normed, t, self.attention_rows, self.items, self.plan, self.expert_counts, LAYERS * EXPERTS])
     def end(self, t):
         self.d.launch("step_end", (1,), 256, [self.best, self.token_ids, self.lengths, self.history, self.history_lengths, self.history.shape[1], t])
     def qkv(self, t, n):
@@ -197,31 +205,34 @@ class Engine:
         self.d.launch("qkv_rope_" + name, (3 * HIDDEN // m, -(-t // c)), warps * 32, [self.normed, w["qkv"], t, self.rotary(n)], tile_shared(m, c, stages))
     def attention(self, t, n):
         ahead, size = None, 0
-        if self.prefetch and t <= 8:
-            ahead = self.w.layers[n]["o"]; size = ahead.numel() * 2
+        if t <= 8: ahead = self.w.layers[n]["o"]; size = self.ahead_attention   # and what follows it: gate, shared experts (or the dense MLP)
         self.d.launch("paged_attention", (HEADS, self.attention_rows), 128, [self.q, self.k[n], self.v[n], self.table, self.cache, self.items, self.plan, self.partials,
                       self.attention_counters, self.attended, HEAD_DIM ** -0.5 * 1.4426950408889634, ahead, size])
     def o(self, t, n):
         w = self.w.layers[n]["o"]
         if t <= 8: return self.d.launch("o_proj_stream", (80,), 256, [self.attended, w, self.x, t])
         name, m, c, warps, stages = TILES["o"][bucket(t)]
-        self.d.launch("o_proj_" + name, (HIDDEN // m, -(-t // c), O_SPLITS[bucket(t)]), warps * 32, [self.attended, w, self.slots, t], tile_shared(m, c, stages))
+        self.d.launch("o_proj_" + name, (HIDDEN // m, -(-t // c), self.o_splits(t)), warps * 32, [self.attended, w, self.slots, t], tile_shared(m, c, stages))
     def router(self, t, n):
-        w = self.w.layers[n]; batched = t > 8
-        self.d.launch("router_top6", (min(t, 132),), 1024, [self.x, self.slots, O_SPLITS[bucket(t)] if batched else 0, w["post_norm"], w["gate"], self.normed, self.top_experts, self.top_weights,
-                      self.expert_counts[n] if batched else None, self.expert_tokens[n], self.most, self.lengths, t, self.round_logits])
+        w = self.w.layers[n]
+        if t <= 8:
+            ahead = self.w.layers[n + 1]["qkv"] if n + 1 < self.layers else self.w.head
+            return self.d.launch("router_top6_stream", (t + (32 if self.ahead_router else 0),), 512, [self.x, w["post_norm"], w["gate"], self.normed, self.top_experts, self.top_weights, t, self.round_logits, ahead, self.ahead_router])
+        self.d.launch("router_top6", (min(t, SMS),), 1024, [self.x, self.slots, self.o_splits(t), w["post_norm"], w["gate"], self.normed, self.top_experts, self.top_weights,
+                      self.expert_counts[n], self.expert_tokens[n], self.most, self.lengths, t, self.round_logits])
+    def o_splits(self, t): return self.splits or O_SPLITS[bucket(t)]
     def expert_grid(self, t, rows):
         widest = min(bucket(t), 64)
         return (rows, 2 * -(-t // widest) + EXPERTS), widest
     def gate_up(self, t, n):
         w = self.w.layers[n]
-        if t <= 8: return self.d.launch("expert_gate_up_stream", (112, 2 + min(EXPERTS, 6 * t)), 256, [self.normed, w["gate_up"], w["shared_gate_up"], self.top_experts, self.inter, t])
-        m = EXPERT_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, 2 * EXPERT_INTER // m)
+        if t <= 8: return self.d.launch("expert_gate_up_stream", (28, 2 + min(EXPERTS, 6 * t)), 256, [self.normed, w["gate_up"], w["shared_gate_up"], self.top_experts, self.inter, t])
+        m = self.gate_rows or EXPERT_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, 2 * EXPERT_INTER // m)
         self.d.launch(f"expert_gate_up_m{m}", grid, 2 * m, [self.normed, w["gate_up"], w["shared_gate_up"], self.expert_counts[n], self.expert_tokens[n], self.most, self.inter, t, widest], tile_shared(m, widest, EXPERT_STAGES[m]))
     def down(self, t, n):
         w = self.w.layers[n]
         if t <= 8: return self.d.launch("expert_down_stream", (80, self.down_splits), 256, [self.inter, w["down"], w["shared_down"], self.top_experts, self.top_weights, self.x, self.tile_partials, self.tile_counters, t])
-        m = EXPERT_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, HIDDEN // m)
+        m = self.down_rows or EXPERT_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, HIDDEN // m)
         self.d.launch(f"expert_down_m{m}", grid, 2 * m, [self.inter, w["down"], w["shared_down"], self.expert_counts[n], self.expert_tokens[n], self.most, self.slots, t, widest], tile_shared(m, widest, EXPERT_STAGES[m]))
     def dense_gate_up(self, t):
         w = self.w.layers[0]
@@ -249,7 +260,7 @@ class Engine:
             w = self.w.layers[n]
             self.qkv(t, n); self.attention(t, n); self.o(t, n)
             if n == 0:
-                if t > 8: self.norm(t, O_SPLITS[bucket(t)], None, w["post_norm"])
+                if t > 8: self.norm(t, self.o_splits(t), None, w["post_norm"])
                 self.dense_gate_up(t); self.dense_down(t)
             else:
                 self.router(t, n); self.gate_up(t, n); self.down(t, n)
@@ -341,7 +352,8 @@ def random_layer(n):
     """A layer with random norm weights, for checks that must see them."""
     draw = lambda *s, std=0.02: torch.empty(s, dtype=BF16, device=DEV).normal_(0, std)
     norm = lambda: (1 + 0.3 * torch.randn(HIDDEN, device=DEV)).to(BF16)
-    w = dict(input_norm=norm(), post_norm=norm(), qkv=draw(3 * HIDDEN, HIDDEN, std=0.05), o=draw(HIDDEN, HIDDEN, std=0.05))
+    flat = draw(9 << 20, std=0.05)   # longer than what is prefetched from `o` on
+    w = dict(input_norm=norm(), post_norm=norm(), qkv=draw(2 * 3 * HIDDEN, HIDDEN, std=0.05)[:3 * HIDDEN], o=flat[:HIDDEN * HIDDEN].view(HIDDEN, HIDDEN))
     if n == 0: w.update(gate_up=draw(2 * DENSE_INTER, HIDDEN), down=draw(HIDDEN, DENSE_INTER))
     else: w.update(gate=draw(EXPERTS, HIDDEN, std=0.05), gate_up=draw(EXPERTS, 2 * EXPERT_INTER, HIDDEN), down=draw(EXPERTS, HIDDEN, EXPERT_INTER), shared_gate_up=draw(4 * EXPERT_INTER, HIDDEN), shared_down=draw(HIDDEN, 2 * EXPERT_INTER))
     return w
@@ -388,7 +400,7 @@ def check_ops(driver, weights, batches, checker, heads_first=False, page=32):
             e.attended[:t] = torch.randn(t, HIDDEN, device=DEV).to(BF16); e.x[:t] = (0.05 * torch.randn(t, HIDDEN, device=DEV)).to(BF16)
             x = e.x[:t].float().clone(); product = e.attended[:t].float() @ w["o"].float().T; poison(e.slots); e.o(t, n)
             if t <= 8: c.close("o_proj stream", e.x[:t], x + product, BF16_LIMIT)
-            else: c.close("o_proj batched", e.slots[:t, :O_SPLITS[bucket(t)]].sum(1), product, F32_LIMIT)
+            else: c.close("o_proj batched", e.slots[:t, :e.o_splits(t)].sum(1), product, F32_LIMIT)
             if n == 0:
                 if t > 8:
                     poison(e.normed); e.norm(t, O_SPLITS[bucket(t)], None, w["post_norm"])
@@ -463,7 +475,7 @@ def check_walk(engine, t, steps, checker):
     e.start(first, lengths)
     ref_x, ref_h = ref_step(e, t)
     e.step(t); torch.cuda.synchronize()
-    checker.close(f"whole step residual, batch {t}", e.x[:t], ref_x, 1e-2)
+    checker.close(f"whole step residual, batch {t}", e.x[:t], ref_x, 1.5e-2)
     checker.close(f"whole step, what the layers added, batch {t}", e.x[:t].float() - e.w.embed[torch.tensor(first, device=DEV)].float(), ref_x - e.w.embed[torch.tensor(first, device=DEV)].float(), 5e-2)
     g = e.graph(lambda: e.step(t))
     for _ in range(steps - 1): g.replay()
@@ -545,16 +557,57 @@ def time_ops(e, t, context=789, rounds=4):
     return dict(batch=t, context=context, experts=experts, ops=out)
 
 
+def sweep(e, text, context=789, steps=200):
+    """Steps under other engine settings: "batch:name=value,name=value;..." in the order given, twice each."""
+    out = []
+    for entry in text.split(";"):
+        t, _, settings = entry.partition(":"); t = int(t); was = {}
+        for item in filter(None, settings.split(",")):
+            k, v = item.split("="); was[k] = getattr(e, k); setattr(e, k, type(was[k])(int(v)))
+        first = torch.randint(1000, 120000, (t,)).tolist(); e.start(first, [context] * t); e.step(t); torch.cuda.synchronize()
+        g = e.graph(lambda: e.step(t)); runs = []
+        for _ in range(2):
+            e.start(first, [context] * t)
+            runs += [x / steps for x in events(lambda: [g.replay() for _ in range(steps)], 1, 0)]
+        print(f"  batch {t:3d} {settings or 'as it is':50s} {runs[0]:.4f} {runs[1]:.4f} ms  {t / min(runs) * 1e3:.0f} tok/s", flush=True)
+        out.append(dict(batch=t, settings=settings, ms=runs, context=[context, context + steps]))
+        for k, v in was.items(): setattr(e, k, v)
+    return out
+
+
+def timeline(e, t, context=789, steps=5):
+    """Mean duration of each kernel inside the step's graph, and the time no kernel ran."""
+    from torch.profiler import profile, ProfilerActivity
+    e.start(torch.randint(1000, 120000, (t,)).tolist(), [context] * t); e.step(t); torch.cuda.synchronize()
+    g = e.graph(lambda: e.step(t))
+    for _ in range(20): g.replay()
+    torch.cuda.synchronize()
+    with profile(activities=[ProfilerActivity.CUDA]) as p:
+        for _ in range(steps): g.replay()
+        torch.cuda.synchronize()
+    spans, names = [], {}
+    for k in p.events():
+        spans.append((k.time_range.start, k.time_range.end)); names.setdefault(k.name, []).append(k.time_range.end - k.time_range.start)
+    spans.sort(); busy, end = 0.0, spans[0][0]
+    for a, b in spans: busy += max(0.0, b - max(a, end)); end = max(end, b)
+    whole = (end - spans[0][0]) / steps
+    rows = {k: dict(us=sum(v) / len(v), launches=len(v) / steps, share_us=sum(v) / steps) for k, v in names.items()}
+    print(f"timeline batch {t}: span {whole:.0f} us a step, idle {whole - busy / steps:.0f}: " + "; ".join(f"{k} {r['launches']:.0f} x {r['us']:.1f}" for k, r in sorted(rows.items(), key=lambda x: -x[1]['share_us'])), flush=True)
+    return dict(batch=t, span_us=whole, idle_us=whole - busy / steps, kernels=rows)
+
+
 def main():
     p = argparse.ArgumentParser(); p.add_argument("what", nargs="*"); p.add_argument("--batches", default="1,8,32,64,128,256"); p.add_argument("--cubin"); p.add_argument("--json")
     p.add_argument("--repeats", type=int, default=3); p.add_argument("--page", type=int, default=32); p.add_argument("--heads-first", action="store_true"); p.add_argument("--no-overlap", action="store_true")
-    p.add_argument("--set", action="append", default=[], help="engine attribute, name=integer")
+    p.add_argument("--carveout", action="append", default=[], help="kernel name prefix=percent of L1 given to shared memory")
+    p.add_argument("--sweep", default="", help=sweep.__doc__); p.add_argument("--set", action="append", default=[], help="engine attribute, name=integer")
     a = p.parse_args(); what = a.what or ["check", "walk", "time", "ops"]; batches = [int(b) for b in a.batches.split(",")]
     torch.manual_seed(7); torch.set_grad_enabled(False); torch.cuda.init(); torch.zeros(1, device=DEV)
     with tempfile.TemporaryDirectory() as folder:
         cubins = [os.path.join(a.cubin, f) for f in sorted(os.listdir(a.cubin)) if f.endswith(".cubin")] if a.cubin else compile_kernels(folder)
         driver = Driver(cubins)
     driver.overlap = not a.no_overlap
+    driver.carveouts = {k: int(v) for k, v in (c.split("=") for c in a.carveout)}
     clock = time.time(); weights = Weights(); torch.cuda.synchronize()
     result = dict(gpu=torch.cuda.get_device_name(), torch=torch.__version__, date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), arguments=sys.argv[1:], overlap=driver.overlap, page=a.page, heads_first=a.heads_first)
     try: result["clocks"] = subprocess.run(["nvidia-smi", "--query-gpu=clocks.sm,clocks.mem,power.limit,driver_version", "--format=csv,noheader"], capture_output=True, text=True).stdout.strip()
@@ -571,7 +624,7 @@ def main():
             check_ops(driver, weights, [1, 2, 3, 5, 8, 13, 16, 29, 32, 64, 100, 128, 200, 256], checker, a.heads_first, a.page)
             for k, v in checker.rows.items(): print(f"  {k:56s} {v:.2e}")
             print(f"checks: {len(checker.rows)} kinds, {len(checker.failed)} failures, {time.time() - clock:.1f} s", flush=True); save()
-        if {"walk", "time", "ops"} & set(what):
+        if {"walk", "time", "ops", "sweep", "timeline"} & set(what):
             most = max(max(batches), 32)
             e = Engine(driver, weights, most, 1312, a.page, a.heads_first)
             for s in a.set: k, v = s.split("="); setattr(e, k, type(getattr(e, k))(int(v)))
@@ -586,6 +639,10 @@ def main():
             if "ops" in what:
                 result["ops"] = []
                 for t in batches: result["ops"].append(time_ops(e, t)); save()
+            if "sweep" in what: result["sweep"] = sweep(e, a.sweep); save()
+            if "timeline" in what:
+                result["timeline"] = []
+                for t in batches: result["timeline"].append(timeline(e, t)); save()
     finally: save()
     if checker.failed: raise SystemExit(f"{len(checker.failed)} checks failed: {checker.failed[:8]}")
 
