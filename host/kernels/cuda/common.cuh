@@ -80,6 +80,18 @@ __device__ __forceinline__ void prefetch_share(const bf16* weights, int bytes, i
 #endif
 }
 
+// ---- copies into shared memory, past L1 and registers ---------------------------------------------------
+
+__device__ __forceinline__ u32 shared_address(const void* pointer) { return (u32)__cvta_generic_to_shared(pointer); }
+// Zeros are written where nothing is present.
+__device__ __forceinline__ void copy_16(u32 to, const bf16* from, bool present) {
+    int bytes = present ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes) : "memory");
+}
+__device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int PENDING>
+__device__ __forceinline__ void wait_copies() { asm volatile("cp.async.wait_group %0;" ::"n"(PENDING) : "memory"); }
+
 // ---- reductions -------------------------------------------------------------------------------------
 
 __device__ __forceinline__ float warp_sum(float value) {

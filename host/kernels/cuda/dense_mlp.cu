@@ -4,14 +4,14 @@
 // buffer, 6848 of its 7168 values a token.
 //
 // dense_gate_up_stream  1 to 8 tokens: grid 856 x 256 threads, 8 gate rows and their up rows a block.
-// dense_down_stream     1 to 8 tokens: grid (80, S) x 256 threads; 8 S warps share out K's 214 steps; the last
-//                       block of a row tile adds to the residual.
+// dense_down_stream     1 to 8 tokens: grid (80, S) x 256 threads; 8 S warps share out K's 214 steps
+//                       (residual_splits.cuh adds them to the residual).
 // dense_gate_up_mAnB    16 and more: grid (13696 / A, tokens / B). Takes its norm's output.
 // dense_down_mAnB       grid (1280 / A, tokens / B, 8 splits of K), f32 slots for `rms_norm`.
 // Memory                35.1 MB and 17.5 MB, once a step.
 #include "gemm_tile.cuh"
 #include "stream_tile.cuh"
-#include "last_block.cuh"
+#include "residual_splits.cuh"
 
 extern "C" __global__ void __launch_bounds__(STREAM_THREADS) dense_gate_up_stream(
     const bf16* x, const bf16* norm_weight, const bf16* weight, bf16* inter, int tokens) {
@@ -44,6 +44,7 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) dense_down_stream(
     __shared__ float4 partial[STREAM_WARPS][32];
     constexpr int STEPS = 7, TOTAL = DENSE_INTER / K_STEP;
     const Lane at;
+    announce_block();
     const int share = blockIdx.y * STREAM_WARPS + at.warp, shares = gridDim.y * STREAM_WARPS;
     const int last = TOTAL * (share + 1) / shares;
     const bf16* rows = weight + (long long)(blockIdx.x * 16 + at.row) * DENSE_INTER + at.part * 8;
@@ -64,7 +65,7 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) dense_down_stream(
         }
     }
     sum_over_warps(c, partial, at);
-    add_to_residual(c, x, partials, counters, tokens, at);
+    add_splits(c, Residual(x, tokens, at), partials, counters, at);
 }
 
 template <class S>

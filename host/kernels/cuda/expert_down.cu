@@ -4,14 +4,14 @@
 //
 // expert_down_stream   1 to 8 tokens: grid (80, S) x 256 threads. The S blocks of a 16-row tile share out the
 //                      quarters of all chosen experts warp by warp; each warp keeps its weighted sum in registers.
-//                      The last of the S blocks adds the sums in order and updates the residual.
+//                      On sm_90 the S blocks are a cluster, at most 8, that adds the sums up (residual_splits.cuh).
 // expert_down_mA       16 tokens and more: grid (1280 / A, shared chunks + 64). Results go to the token's slots
 //                      in f32; `rms_norm` applies the router weights and adds them up.
 // Memory               2.29 MB an expert, once.
 #include "gemm_tile.cuh"
 #include "stream_tile.cuh"
 #include "chosen_experts.cuh"
-#include "last_block.cuh"
+#include "residual_splits.cuh"
 
 extern "C" __global__ void __launch_bounds__(STREAM_THREADS) expert_down_stream(
     const bf16* inter, const bf16* routed, const bf16* shared_weight, const int* top_experts, const float* top_weights, bf16* x,
@@ -22,12 +22,14 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) expert_down_stream(
     constexpr int STEPS = 7, QUARTER = STEPS * K_STEP;  // a quarter of an expert's K is loaded at once
     static_assert(4 * QUARTER == EXPERT_INTER, "");
     const Lane at;
+    announce_block();
     // Written two kernels ago, so complete: the previous kernel waited for it before letting this one start.
     if (threadIdx.x < tokens * TOP_K) {
         chosen[threadIdx.x] = __ldcg(top_experts + threadIdx.x);
         weights[threadIdx.x] = __ldcg(top_weights + threadIdx.x);
     }
     __syncthreads();
+    const Residual residual(x, tokens, at);  // o_proj's, also complete
     const u64 experts = chosen_experts(chosen, tokens, at.lane);
     const int units = 4 * (2 + __popcll(experts)), stride = STREAM_WARPS * gridDim.y;
     const int row = blockIdx.x * 16 + at.row;
@@ -67,7 +69,7 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) expert_down_stream(
     }
     if (!waited) { wait_for_previous_kernel(); let_next_kernel_start(); }
     sum_over_warps(sum, partial, at);
-    add_to_residual(sum, x, partials, counters, tokens, at);
+    add_splits(sum, residual, partials, counters, at);
 }
 
 template <class S, class RowOf>

@@ -9,26 +9,14 @@
 // Pages     any power of two from 32 tokens on.
 #include "common.cuh"
 
-constexpr int WARPS = 4, TOKENS_A_TURN = 8 * WARPS;
+constexpr int WARPS = 4, TOKENS_A_TURN = 8 * WARPS, THREADS = 32 * WARPS;
+constexpr int STAGES = 4;                    // turns on their way or being read
+constexpr int STAGE_BYTES = THREADS * 8 * 16;  // a thread keeps 4 x 16 bytes of a key row and as much of a value row
 constexpr int PARTIAL_PITCH = HEAD_DIM + 4;  // 128 sums, then maximum and weight
 constexpr float LOWEST = -1e30f;
 
-__device__ __forceinline__ uint4 load_cache(const bf16* address) {
-    uint4 v;
-    asm volatile("ld.global.cg.L2::128B.v4.u32 {%0,%1,%2,%3}, [%4];" : "=r"(v.x), "=r"(v.y), "=r"(v.z), "=r"(v.w) : "l"(address));
-    return v;
-}
-
-// 8 tokens' keys and values, this lane's quarter of one row each.
-struct Rows {
-    uint4 k[4], v[4];
-    __device__ __forceinline__ void load(const bf16* keys, const bf16* values, long long at) {
-#pragma unroll
-        for (int j = 0; j < 4; j++) k[j] = load_cache(keys + at + j * 32);
-#pragma unroll
-        for (int j = 0; j < 4; j++) v[j] = load_cache(values + at + j * 32);
-    }
-};
+// One turn's keys and values, this lane's quarter of one row each.
+struct Rows { uint4 k[4], v[4]; };
 
 struct RunningSoftmax {
     float maximum = LOWEST, weight = 0.f, sum[32] = {};
@@ -96,55 +84,76 @@ struct RunningSoftmax {
     }
 };
 
-// Reads what step_begin planned and where an item's rows lie.
-struct Context {
-    const AttentionItem* items;
-    const int* block_table;
-    CacheLayout cache;
-    int own, lane_offset;  // this lane's token of a turn, and its place within the token's row
+__device__ __forceinline__ int turns_of(const AttentionItem& item) { return (item.end - item.start + TOKENS_A_TURN - 1) / TOKENS_A_TURN; }
 
-    __device__ __forceinline__ AttentionItem item(int index) const {
-        const int4 words = __ldcg(reinterpret_cast<const int4*>(items + index));
-        return {words.x, words.y, words.z, words.w};
+__device__ __forceinline__ AttentionItem read_item(const AttentionItem* items, int index) {
+    const int4 words = __ldcg(reinterpret_cast<const int4*>(items + index));
+    return {words.x, words.y, words.z, words.w};
+}
+
+// Walks the turns of this block's items ahead of the arithmetic and copies them into a ring in shared memory.
+// A thread reads back only what it copied itself, so the ring needs no barrier.
+struct Stream {
+    const bf16 *k_cache, *v_cache;
+    const int* block_table;
+    const AttentionItem* items;
+    CacheLayout cache;
+    int item_count, chunk;
+    int own, lane_offset;  // this lane's token of a turn, and its place within the token's row
+    u32 ring;              // this thread's first 16 bytes
+    int index, turn, turns, stage;
+    AttentionItem item;
+
+    __device__ __forceinline__ void open(int first) {
+        index = first, turn = stage = 0;
+        if (index < item_count) item = read_item(items, index), turns = turns_of(item);
     }
-    // A turn's 32 tokens lie in one page. Lanes past the end read the last token again.
-    __device__ __forceinline__ long long address(const AttentionItem& item, int turn) const {
-        const int first = item.start + turn * TOKENS_A_TURN, token = min(first + own, item.end - 1);
-        const int page = __ldg(block_table + item.sequence * cache.table_pitch + (first >> cache.page_shift));
-        return page * cache.page_stride + (long long)(token & ((1 << cache.page_shift) - 1)) * cache.token_stride + lane_offset;
+    __device__ __forceinline__ bool has_newest_token() const { return turn + 1 == turns && item.start / chunk + 1 == item.chunks; }
+
+    // One turn, all of it in one page. Lanes past the item's end read its last token again.
+    __device__ __forceinline__ void copy_turn() {
+        if (index < item_count) {
+            const int first = item.start + turn * TOKENS_A_TURN, token = min(first + own, item.end - 1);
+            const int page = __ldg(block_table + item.sequence * cache.table_pitch + (first >> cache.page_shift));
+            const long long at = page * cache.page_stride + (long long)(token & ((1 << cache.page_shift) - 1)) * cache.token_stride + lane_offset;
+            const u32 to = ring + stage * STAGE_BYTES;
+#pragma unroll
+            for (int j = 0; j < 4; j++) copy_16(to + j * THREADS * 16, k_cache + at + j * 32, true);
+#pragma unroll
+            for (int j = 0; j < 4; j++) copy_16(to + (4 + j) * THREADS * 16, v_cache + at + j * 32, true);
+            stage = stage + 1 == STAGES ? 0 : stage + 1;
+            if (++turn == turns) {
+                turn = 0;
+                index += gridDim.y;
+                if (index < item_count) item = read_item(items, index), turns = turns_of(item);
+            }
+        }
+        commit_copies();
     }
 };
 
-__device__ __forceinline__ int turns_of(const AttentionItem& item) { return (item.end - item.start + TOKENS_A_TURN - 1) / TOKENS_A_TURN; }
-
-extern "C" __global__ void __launch_bounds__(32 * WARPS, 3) paged_attention(
+extern "C" __global__ void __launch_bounds__(THREADS, 3) paged_attention(
     const bf16* q, const bf16* k_cache, const bf16* v_cache, const int* block_table, CacheLayout cache, const AttentionItem* items,
     const int* plan, float* partials, int* counters, bf16* out, float scale_log2, const bf16* prefetched, int prefetched_bytes) {
+    extern __shared__ __align__(128) uint4 ring[];
     __shared__ float sums[WARPS][HEAD_DIM], maxima[WARPS], weights[WARPS];
     __shared__ bool is_last;
-    const int head = blockIdx.x, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, part = lane & 3;
-    const Context context = {items, block_table, cache, warp * 8 + (lane >> 2), head * cache.head_stride + part * 8};
-    // The plan and all tokens but the newest are older than the previous kernel: the first rows can be on their way.
-    const int item_count = __ldcg(plan + PLAN_ITEMS), chunk = __ldcg(plan + PLAN_CHUNK);
-    int index = blockIdx.y;
-    AttentionItem upcoming = {0, 0, 0, 0};
-    Rows now, next;
-    bool loaded = false;
-    if (index < item_count) {
-        upcoming = context.item(index);
-        loaded = upcoming.start / chunk + 1 < upcoming.chunks || turns_of(upcoming) > 1;
-        if (loaded) now.load(k_cache, v_cache, context.address(upcoming, 0));
-    }
+    const int head = blockIdx.x, warp = threadIdx.x >> 5, lane = threadIdx.x & 31, part = lane & 3, own = warp * 8 + (lane >> 2);
+    // The plan and all tokens but the newest are older than the previous kernel: their rows can be on their way.
+    Stream stream = {k_cache, v_cache, block_table, items, cache, __ldcg(plan + PLAN_ITEMS), __ldcg(plan + PLAN_CHUNK), own,
+                     head * cache.head_stride + part * 8, shared_address(ring + threadIdx.x)};
+    const int item_count = stream.item_count, chunk = stream.chunk;
+    stream.open(blockIdx.y);
+    int copied = 0;
+    for (; copied < STAGES - 1 && stream.index < item_count && !stream.has_newest_token(); copied++) stream.copy_turn();
     if (prefetched_bytes) prefetch_share(prefetched, prefetched_bytes, blockIdx.y * gridDim.x + blockIdx.x, gridDim.x * gridDim.y);
     wait_for_previous_kernel();
     let_next_kernel_start();
+    for (; copied < STAGES - 1; copied++) stream.copy_turn();
 
-    while (index < item_count) {
-        const AttentionItem item = upcoming;
-        const int own_index = index;
-        if (!loaded) now.load(k_cache, v_cache, context.address(item, 0));
-        index += gridDim.y;
-        if (index < item_count) upcoming = context.item(index);
+    int stage = 0;
+    for (int own_index = blockIdx.y; own_index < item_count; own_index += gridDim.y) {
+        const AttentionItem item = read_item(items, own_index);
         float query[32];
 #pragma unroll
         for (int j = 0; j < 4; j++) {
@@ -158,15 +167,16 @@ extern "C" __global__ void __launch_bounds__(32 * WARPS, 3) paged_attention(
         }
         RunningSoftmax state;
         const int turns = turns_of(item);
-        for (int turn = 0; turn < turns; turn += 2) {
-            if (turn + 1 < turns) next.load(k_cache, v_cache, context.address(item, turn + 1));
-            state.add(now, query, item.start + turn * TOKENS_A_TURN + context.own < item.end);
-            if (turn + 1 >= turns) break;
-            if (turn + 2 < turns) now.load(k_cache, v_cache, context.address(item, turn + 2));
-            state.add(next, query, item.start + (turn + 1) * TOKENS_A_TURN + context.own < item.end);
+        for (int turn = 0; turn < turns; turn++) {
+            wait_copies<STAGES - 2>();
+            Rows rows;
+            const uint4* from = ring + stage * (STAGE_BYTES / 16) + threadIdx.x;
+#pragma unroll
+            for (int j = 0; j < 4; j++) rows.k[j] = from[j * THREADS], rows.v[j] = from[(4 + j) * THREADS];
+            stream.copy_turn();  // into the stage read one turn ago
+            state.add(rows, query, item.start + turn * TOKENS_A_TURN + own < item.end);
+            stage = stage + 1 == STAGES ? 0 : stage + 1;
         }
-        loaded = index < item_count;
-        if (loaded) now.load(k_cache, v_cache, context.address(upcoming, 0));
         const int kept = state.merge_over_groups(lane);
         const int dim = ((kept >> 3) * 4 + part) * 8 + (kept & 7);
         *reinterpret_cast<float4*>(&sums[warp][dim]) = make_float4(state.sum[0], state.sum[1], state.sum[2], state.sum[3]);

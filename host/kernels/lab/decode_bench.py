@@ -20,6 +20,7 @@ HIDDEN, HEADS, HEAD_DIM, LAYERS = 1280, 10, 128, 12
 EXPERTS, TOP_K, EXPERT_INTER, DENSE_INTER, VOCAB = 64, 6, 896, 6848, 129280
 SLOTS, INTER_PITCH, BAN_PITCH = 8, 7168, 128
 SMS = 132
+ATTENTION_SHARED = 4 * 128 * 8 * 16
 EPS = 1e-6
 DEV = "cuda"
 BF16, F32, I32 = torch.bfloat16, torch.float32, torch.int32
@@ -28,7 +29,7 @@ BF16, F32, I32 = torch.bfloat16, torch.float32, torch.int32
 # ---- the driver, without a binding package ---------------------------------------------------------------
 
 class LaunchAttribute(ctypes.Structure):
-    _fields_ = [("id", ctypes.c_int), ("pad", ctypes.c_char * 4), ("value", ctypes.c_int), ("rest", ctypes.c_char * 60)]
+    _fields_ = [("id", ctypes.c_int), ("pad", ctypes.c_char * 4), ("value", ctypes.c_uint * 3), ("rest", ctypes.c_char * 52)]
 
 class LaunchConfig(ctypes.Structure):
     _fields_ = [(n, ctypes.c_uint) for n in ("gx", "gy", "gz", "bx", "by", "bz", "shared")] + [
@@ -43,7 +44,7 @@ class Rotary(ctypes.Structure):
 class Bans(ctypes.Structure):
     _fields_ = [("counts", ctypes.c_void_p), ("ids", ctypes.c_void_p)]
 
-PROGRAMMATIC_STREAM_SERIALIZATION, MAX_DYNAMIC_SHARED, SHARED_CARVEOUT = 6, 8, 9
+CLUSTER_DIMENSION, PROGRAMMATIC_STREAM_SERIALIZATION, MAX_DYNAMIC_SHARED, SHARED_CARVEOUT = 4, 6, 8, 9
 
 class Driver:
     def __init__(self, cubins):
@@ -53,7 +54,6 @@ class Driver:
             module = ctypes.c_void_p()
             self.ok(self.cuda.cuModuleLoad(ctypes.byref(module), path.encode()), path)
             self.modules.append(module)
-        self.dependent = LaunchAttribute(PROGRAMMATIC_STREAM_SERIALIZATION, b"", 1)
         self.overlap, self.carveouts = True, {}
 
     def ok(self, code, what):
@@ -75,7 +75,7 @@ class Driver:
                 raise KeyError(name)
         return self.functions[name]
 
-    def launch(self, name, grid, block, args, shared=0):
+    def launch(self, name, grid, block, args, shared=0, cluster=1):
         function = self.function(name)
         if shared and self.shared.get(name, 0) < shared:
             self.ok(self.cuda.cuFuncSetAttribute(function, MAX_DYNAMIC_SHARED, shared), name)
@@ -83,8 +83,10 @@ class Driver:
             self.shared[name] = shared
         grid = tuple(grid) + (1,) * (3 - len(grid))
         config = LaunchConfig(*grid, block, 1, 1, shared, torch.cuda.current_stream().cuda_stream)
-        if self.overlap:
-            config.attributes, config.count = ctypes.pointer(self.dependent), 1
+        chosen = [LaunchAttribute(PROGRAMMATIC_STREAM_SERIALIZATION, b"", (1, 0, 0))] if self.overlap else []
+        if cluster > 1: chosen.append(LaunchAttribute(CLUSTER_DIMENSION, b"", (1, cluster, 1)))
+        attributes = (LaunchAttribute * len(chosen))(*chosen)
+        config.attributes, config.count = ctypes.cast(attributes, ctypes.POINTER(LaunchAttribute)), len(chosen)
         values = []
         for a in args:
             if a is None: values.append(ctypes.c_void_p(0))
@@ -176,8 +178,8 @@ class Engine:
         self.cache = CacheLayout(page * HIDDEN, stride[0], stride[1], page.bit_length() - 1, pages_each)
         angle = torch.arange(8192, device=DEV, dtype=torch.float64)[:, None] * 10000.0 ** (-torch.arange(64, device=DEV, dtype=torch.float64) / 64)
         self.cos_sin = torch.stack([angle.cos(), angle.sin()], -1).float().contiguous()
-        self.attention_rows, self.down_splits, self.dense_splits, self.guard, self.round_logits = 3 * SMS // HEADS, 4, 2, False, False
-        self.ahead_attention, self.ahead_router = 17 << 20, 10 << 20   # bytes that small batches prefetch into L2
+        self.attention_rows, self.down_splits, self.dense_splits, self.guard, self.round_logits = 3 * SMS // HEADS, 3, 2, False, False
+        self.ahead_attention, self.ahead_router = 3276800, 10 << 20   # bytes that small batches prefetch into L2
         self.gate_rows, self.down_rows, self.splits = 0, 0, 0         # 0: the table's choice
 
     def fill_cache(self, std=0.72):
@@ -207,7 +209,7 @@ class Engine:
         ahead, size = None, 0
         if t <= 8: ahead = self.w.layers[n]["o"]; size = self.ahead_attention   # and what follows it: gate, shared experts (or the dense MLP)
         self.d.launch("paged_attention", (HEADS, self.attention_rows), 128, [self.q, self.k[n], self.v[n], self.table, self.cache, self.items, self.plan, self.partials,
-                      self.attention_counters, self.attended, HEAD_DIM ** -0.5 * 1.4426950408889634, ahead, size])
+                      self.attention_counters, self.attended, HEAD_DIM ** -0.5 * 1.4426950408889634, ahead, size], ATTENTION_SHARED)
     def o(self, t, n):
         w = self.w.layers[n]["o"]
         if t <= 8: return self.d.launch("o_proj_stream", (80,), 256, [self.attended, w, self.x, t])
@@ -231,7 +233,7 @@ class Engine:
         self.d.launch(f"expert_gate_up_m{m}", grid, 2 * m, [self.normed, w["gate_up"], w["shared_gate_up"], self.expert_counts[n], self.expert_tokens[n], self.most, self.inter, t, widest], tile_shared(m, widest, EXPERT_STAGES[m]))
     def down(self, t, n):
         w = self.w.layers[n]
-        if t <= 8: return self.d.launch("expert_down_stream", (80, self.down_splits), 256, [self.inter, w["down"], w["shared_down"], self.top_experts, self.top_weights, self.x, self.tile_partials, self.tile_counters, t])
+        if t <= 8: return self.d.launch("expert_down_stream", (80, self.down_splits), 256, [self.inter, w["down"], w["shared_down"], self.top_experts, self.top_weights, self.x, self.tile_partials, self.tile_counters, t], 0, self.down_splits)
         m = self.down_rows or EXPERT_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, HIDDEN // m)
         self.d.launch(f"expert_down_m{m}", grid, 2 * m, [self.inter, w["down"], w["shared_down"], self.expert_counts[n], self.expert_tokens[n], self.most, self.slots, t, widest], tile_shared(m, widest, EXPERT_STAGES[m]))
     def dense_gate_up(self, t):
@@ -241,7 +243,7 @@ class Engine:
         self.d.launch("dense_gate_up_" + name, (2 * DENSE_INTER // m, -(-t // c)), warps * 32, [self.normed, w["gate_up"], self.inter, t], tile_shared(m, c, stages))
     def dense_down(self, t):
         w = self.w.layers[0]
-        if t <= 8: return self.d.launch("dense_down_stream", (80, self.dense_splits), 256, [self.inter, w["down"], self.x, self.tile_partials, self.tile_counters, t])
+        if t <= 8: return self.d.launch("dense_down_stream", (80, self.dense_splits), 256, [self.inter, w["down"], self.x, self.tile_partials, self.tile_counters, t], 0, self.dense_splits)
         name, m, c, warps, stages = TILES["dense"][bucket(t)]
         self.d.launch("dense_down_" + name, (HIDDEN // m, -(-t // c), 8), warps * 32, [self.inter, w["down"], self.slots, t], tile_shared(m, c, stages))
     def norm(self, t, slots, weights, weight):
