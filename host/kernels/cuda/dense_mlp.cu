@@ -116,3 +116,4 @@ __device__ __forceinline__ void dense_down_tile(const bf16* inter, const bf16* w
 DENSE_MLP(m64n16, 64, 16, 4, 1, 5)
 DENSE_MLP(m64n32, 64, 32, 4, 1, 5)
 DENSE_MLP(m64n64, 64, 64, 2, 2, 5)
+DENSE_MLP(m128n128, 128, 128, 4, 2, 3)

@@ -13,14 +13,16 @@
 #include "chosen_experts.cuh"
 #include "residual_splits.cuh"
 
-extern "C" __global__ void __launch_bounds__(STREAM_THREADS) expert_down_stream(
+// STEPS x 32 of an expert's K are loaded at once.
+template <int STEPS>
+__device__ __forceinline__ void down_stream(
     const bf16* inter, const bf16* routed, const bf16* shared_weight, const int* top_experts, const float* top_weights, bf16* x,
     float* partials, int* counters, int tokens) {
     __shared__ float4 partial[STREAM_WARPS][32];
     __shared__ int chosen[STREAM_TOKENS * TOP_K];
     __shared__ float weights[STREAM_TOKENS * TOP_K];
-    constexpr int STEPS = 7, QUARTER = STEPS * K_STEP;  // a quarter of an expert's K is loaded at once
-    static_assert(4 * QUARTER == EXPERT_INTER, "");
+    constexpr int PART = STEPS * K_STEP, PARTS = EXPERT_INTER / PART;
+    static_assert(PARTS * PART == EXPERT_INTER, "");
     const Lane at;
     announce_block();
     // Written two kernels ago, so complete: the previous kernel waited for it before letting this one start.
@@ -31,12 +33,12 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) expert_down_stream(
     __syncthreads();
     const Residual residual(x, tokens, at);  // o_proj's, also complete
     const u64 experts = chosen_experts(chosen, tokens, at.lane);
-    const int units = 4 * (2 + __popcll(experts)), stride = STREAM_WARPS * gridDim.y;
+    const int units = PARTS * (2 + __popcll(experts)), stride = STREAM_WARPS * gridDim.y;
     const int row = blockIdx.x * 16 + at.row;
     bool waited = false;
     float sum[4] = {};
     for (int unit = blockIdx.y * STREAM_WARPS + at.warp; unit < units; unit += stride) {
-        const int item = unit >> 2, k0 = (unit & 3) * QUARTER + at.part * 8;
+        const int item = unit / PARTS, k0 = unit % PARTS * PART + at.part * 8;
         const bf16* rows;
         int pitch, slot;
         if (item < 2) {
@@ -72,8 +74,17 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) expert_down_stream(
     add_splits(sum, residual, partials, counters, at);
 }
 
+#define EXPERT_DOWN_STREAM(NAME, STEPS, BLOCKS)                                                                          \
+    extern "C" __global__ void __launch_bounds__(STREAM_THREADS, BLOCKS)                                                 \
+        NAME(const bf16* inter, const bf16* routed, const bf16* shared_weight, const int* top_experts,                   \
+             const float* top_weights, bf16* x, float* partials, int* counters, int tokens) {                            \
+        down_stream<STEPS>(inter, routed, shared_weight, top_experts, top_weights, x, partials, counters, tokens);       \
+    }
+EXPERT_DOWN_STREAM(expert_down_stream, 7, 2)
+EXPERT_DOWN_STREAM(expert_down_stream_s4, 4, 3)
+
 template <class S, class RowOf>
-__device__ __forceinline__ void down_tile(const bf16* inter, const bf16* rows, int pitch, int count, RowOf row_of, float* slots) {
+__device__ __forceinline__ void down_tile(const bf16* inter, const bf16* rows, int pitch, int count, bool waits, RowOf row_of, float* slots) {
     extern __shared__ __align__(128) unsigned char shared[];
     const int row0 = blockIdx.x * S::BM;
     Copies<S> copies;
@@ -82,7 +93,7 @@ __device__ __forceinline__ void down_tile(const bf16* inter, const bf16* rows, i
         if (first) __syncthreads();
         copies.from_tokens(inter, [&](int n) { return first + n < count ? row_of(first + n) * EXPERT_INTER : Copies<S>::ABSENT; });
         float acc[S::MI][S::NI][4];
-        multiply_tile<S>(acc, shared_address(shared), copies, EXPERT_INTER / BK, false);
+        multiply_tile<S>(acc, shared_address(shared), copies, EXPERT_INTER / BK, waits);
         for_each_result<S>(acc, [&](int row, int column, const float (&c)[4]) {
 #pragma unroll
             for (int j = 0; j < 2; j++)
@@ -99,31 +110,33 @@ template <int BM, int STAGES>
 __device__ __forceinline__ void down_item(
     const bf16* inter, const bf16* routed, const bf16* shared_weight, const int* expert_counts, const int* expert_tokens,
     int bucket_pitch, float* slots, int tokens, int widest) {
-    wait_for_previous_kernel();
-    let_next_kernel_start();
     constexpr int WM = BM / 16;
     const int chunks = (tokens + widest - 1) / widest;
     int item = blockIdx.y;
     const bf16* rows;
     int pitch, count;
-    auto compute = [&](auto row_of) {
-        if (count <= 16) down_tile<Tile<BM, 16, WM, 1, STAGES>>(inter, rows, pitch, count, row_of, slots);
-        else if (count <= 32 || widest == 32) down_tile<Tile<BM, 32, WM, 1, STAGES>>(inter, rows, pitch, count, row_of, slots);
-        else down_tile<Tile<BM, 64, WM, 1, STAGES>>(inter, rows, pitch, count, row_of, slots);
+    auto compute = [&](bool waits, auto row_of) {
+        if (count <= 16) down_tile<Tile<BM, 16, WM, 1, STAGES>>(inter, rows, pitch, count, waits, row_of, slots);
+        else if (count <= 32 || widest == 32) down_tile<Tile<BM, 32, WM, 1, STAGES>>(inter, rows, pitch, count, waits, row_of, slots);
+        else down_tile<Tile<BM, 64, WM, 1, STAGES>>(inter, rows, pitch, count, waits, row_of, slots);
     };
     if (item < 2 * chunks) {
         const int half = item & 1, first = (item >> 1) * widest;
         rows = shared_weight + half * EXPERT_INTER;
         pitch = SHARED_INTER;
         count = min(widest, tokens - first);
-        compute([=](int i) { return (first + i) * SLOTS + TOP_K + half; });
+        compute(true, [=](int i) { return (first + i) * SLOTS + TOP_K + half; });
     } else {
-        item -= 2 * chunks;
+        item -= 2 * chunks;  // the router, two kernels ago, is complete
         count = __ldcg(expert_counts + item);
         rows = routed + (long long)item * HIDDEN * EXPERT_INTER;
         pitch = EXPERT_INTER;
         const int* bucket = expert_tokens + item * bucket_pitch;
-        compute([=](int i) { return __ldcg(bucket + i); });
+        if (count == 0) {
+            wait_for_previous_kernel();
+            return;
+        }
+        compute(true, [=](int i) { return __ldcg(bucket + i); });
     }
 }
 

@@ -73,7 +73,7 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS, 2) expert_gate_up_s
 
 // One expert's tokens against BM interleaved rows; its up rows lie `up_row` rows after its gate rows. `row_of(i)` is the i-th entry of its bucket, token * 8 + slot.
 template <class S, class RowOf>
-__device__ __forceinline__ void gate_up_tile(const bf16* normed, const bf16* gate, int up_row, int count, RowOf row_of, bf16* inter) {
+__device__ __forceinline__ void gate_up_tile(const bf16* normed, const bf16* gate, int up_row, int count, bool waits, RowOf row_of, bf16* inter) {
     extern __shared__ __align__(128) unsigned char shared[];
     const int row0 = blockIdx.x * (S::BM / 2);
     Copies<S> copies;
@@ -82,7 +82,7 @@ __device__ __forceinline__ void gate_up_tile(const bf16* normed, const bf16* gat
         if (first) __syncthreads();
         copies.from_tokens(normed, [&](int n) { return first + n < count ? row_of(first + n) / SLOTS * HIDDEN : Copies<S>::ABSENT; });
         float acc[S::MI][S::NI][4];
-        multiply_tile<S>(acc, shared_address(shared), copies, HIDDEN / BK, false);
+        multiply_tile<S>(acc, shared_address(shared), copies, HIDDEN / BK, waits);
         for_each_result<S>(acc, [&](int row, int column, const float (&c)[4]) {
 #pragma unroll
             for (int j = 0; j < 2; j++)
@@ -96,31 +96,31 @@ template <int BM, int STAGES>
 __device__ __forceinline__ void gate_up_item(
     const bf16* normed, const bf16* routed, const bf16* shared_weight, const int* expert_counts, const int* expert_tokens,
     int bucket_pitch, bf16* inter, int tokens, int widest) {
-    wait_for_previous_kernel();
-    let_next_kernel_start();
     constexpr int WM = BM / 16;
     const int chunks = (tokens + widest - 1) / widest;
     int item = blockIdx.y;
     const bf16* gate;
     int up_row, count;
-    auto compute = [&](auto row_of) {
-        if (count <= 16) gate_up_tile<Tile<BM, 16, WM, 1, STAGES>>(normed, gate, up_row, count, row_of, inter);
-        else if (count <= 32 || widest == 32) gate_up_tile<Tile<BM, 32, WM, 1, STAGES>>(normed, gate, up_row, count, row_of, inter);
-        else gate_up_tile<Tile<BM, 64, WM, 1, STAGES>>(normed, gate, up_row, count, row_of, inter);
+    auto compute = [&](bool waits, auto row_of) {
+        if (count <= 16) gate_up_tile<Tile<BM, 16, WM, 1, STAGES>>(normed, gate, up_row, count, waits, row_of, inter);
+        else if (count <= 32 || widest == 32) gate_up_tile<Tile<BM, 32, WM, 1, STAGES>>(normed, gate, up_row, count, waits, row_of, inter);
+        else gate_up_tile<Tile<BM, 64, WM, 1, STAGES>>(normed, gate, up_row, count, waits, row_of, inter);
     };
     if (item < 2 * chunks) {
         const int half = item & 1, first = (item >> 1) * widest;
         gate = shared_weight + (long long)half * EXPERT_INTER * HIDDEN;
         up_row = SHARED_INTER;
         count = min(widest, tokens - first);
-        compute([=](int i) { return (first + i) * SLOTS + TOP_K + half; });
+        compute(true, [=](int i) { return (first + i) * SLOTS + TOP_K + half; });
     } else {
+        wait_for_previous_kernel();  // which experts have work is the router's to say
+        let_next_kernel_start();
         item -= 2 * chunks;
         count = __ldcg(expert_counts + item);
         gate = routed + (long long)item * 2 * EXPERT_INTER * HIDDEN;
         up_row = EXPERT_INTER;
         const int* bucket = expert_tokens + item * bucket_pitch;
-        compute([=](int i) { return __ldcg(bucket + i); });
+        compute(false, [=](int i) { return __ldcg(bucket + i); });
     }
 }
 

@@ -27,14 +27,19 @@ struct Rotary {
     };
 
     // `matrix` is 0, 1, 2 for q, k, v. Lengths and tables are older than the previous kernel.
+    __device__ __forceinline__ bf16* row(int matrix, int head, int token, int position) const {
+        if (matrix == 0) return q + token * HIDDEN + head * HEAD_DIM;
+        const int page = __ldg(block_table + token * cache.table_pitch + (position >> cache.page_shift));
+        return (matrix == 1 ? k_cache : v_cache) + page * cache.page_stride +
+               (position & ((1 << cache.page_shift) - 1)) * cache.token_stride + head * cache.head_stride;
+    }
+    __device__ __forceinline__ float2 turn(int matrix, int d, int position) const {
+        return matrix < 2 ? __ldg(cos_sin + position * 64 + d) : float2{1.f, 0.f};
+    }
     __device__ __forceinline__ Place place(int matrix, int head, int d, int token) const {
         const int position = __ldcg(sequence_lengths + token) - 1;
         if (position < 0) return {nullptr, {1.f, 0.f}};
-        if (matrix == 0) return {q + token * HIDDEN + head * HEAD_DIM + d, __ldg(cos_sin + position * 64 + d)};
-        const int page = __ldg(block_table + token * cache.table_pitch + (position >> cache.page_shift));
-        bf16* to = (matrix == 1 ? k_cache : v_cache) + page * cache.page_stride +
-                   (position & ((1 << cache.page_shift) - 1)) * cache.token_stride + head * cache.head_stride + d;
-        return {to, matrix == 1 ? __ldg(cos_sin + position * 64 + d) : float2{1.f, 0.f}};
+        return {row(matrix, head, token, position) + d, turn(matrix, d, position)};
     }
 };
 
@@ -74,6 +79,14 @@ template <class S>
 __device__ __forceinline__ void qkv_rope_tile(const bf16* normed, const bf16* weight, int tokens, const Rotary& rotary) {
     extern __shared__ __align__(128) unsigned char shared[];
     const int pair0 = blockIdx.x * (S::BM / 2), head_row = pair0 / 64, d0 = pair0 % 64, token0 = blockIdx.y * S::BN;
+    const int matrix = head_row / HEADS;
+    __shared__ int positions[S::BN];
+    __shared__ bf16* destinations[S::BN];
+    for (int n = threadIdx.x; n < S::BN; n += S::THREADS) {  // where each token's row of this head goes
+        const int token = token0 + n;
+        positions[n] = token < tokens ? __ldcg(rotary.sequence_lengths + token) - 1 : -1;
+        destinations[n] = positions[n] < 0 ? nullptr : rotary.row(matrix, head_row % HEADS, token, positions[n]);
+    }
     Copies<S> copies;
     copies.from_weights(weight + (head_row * HEAD_DIM + d0) * HIDDEN, [&](int r) { return ((r >> 4) * 8 + (r & 7) + ((r >> 3) & 1) * 64) * HIDDEN; });
     copies.from_tokens(normed, [&](int n) { return token0 + n < tokens ? (token0 + n) * HIDDEN : Copies<S>::ABSENT; });
@@ -83,7 +96,7 @@ __device__ __forceinline__ void qkv_rope_tile(const bf16* normed, const bf16* we
         const int d = d0 + (row >> 4) * 8 + (row & 7);
 #pragma unroll
         for (int j = 0; j < 2; j++)
-            if (token0 + column + j < tokens) rotary.place(head_row / HEADS, head_row % HEADS, d, token0 + column + j).store(c[j], c[2 + j]);
+            Rotary::Place{destinations[column + j] ? destinations[column + j] + d : nullptr, rotary.turn(matrix, d, max(positions[column + j], 0))}.store(c[j], c[2 + j]);
     });
 }
 
@@ -97,3 +110,5 @@ QKV_ROPE(qkv_rope_m32n32, 32, 32, 2, 2, 6)
 QKV_ROPE(qkv_rope_m32n64, 32, 64, 2, 2, 6)
 QKV_ROPE(qkv_rope_m64n64, 64, 64, 2, 2, 5)
 QKV_ROPE(qkv_rope_m64n128, 64, 128, 2, 4, 4)
+QKV_ROPE(qkv_rope_m64n128w16, 64, 128, 4, 4, 6)
+QKV_ROPE(qkv_rope_m128n64, 128, 64, 4, 2, 6)

@@ -32,7 +32,7 @@ __device__ void plan_attention(const int* sequence_lengths, int sequences, int a
     const int chunks = (length + chunk - 1) / chunk;
     prefix[s] = chunks;
     __syncthreads();
-    for (int distance = 1; distance < 256; distance <<= 1) {
+    for (int distance = 1; distance < sequences; distance <<= 1) {
         int before = s >= distance ? prefix[s - distance] : 0;
         __syncthreads();
         prefix[s] += before;
@@ -40,7 +40,7 @@ __device__ void plan_attention(const int* sequence_lengths, int sequences, int a
     }
     for (int c = 0, at = prefix[s] - chunks; c < chunks; c++, at++)
         items[at] = {s, c * chunk, min(length, (c + 1) * chunk), chunks};
-    if (s == 255) { plan[PLAN_ITEMS] = prefix[255]; plan[PLAN_CHUNK] = chunk; }
+    if (s == sequences - 1) { plan[PLAN_ITEMS] = prefix[s]; plan[PLAN_CHUNK] = chunk; }
 }
 
 // `sequence_lengths` counts the token of this step; 0 marks a row of the batch without a sequence.

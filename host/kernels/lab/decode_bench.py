@@ -148,8 +148,12 @@ TILES = {
     "dense": {16: ("m64n16", 64, 16, 4, 5), 32: ("m64n32", 64, 32, 4, 5), 64: ("m64n64", 64, 64, 4, 5), 128: ("m64n64", 64, 64, 4, 5), 256: ("m64n64", 64, 64, 4, 5)},
     "head": {16: ("m128n16", 128, 16, 8, 4), 32: ("m128n32", 128, 32, 8, 4), 64: ("m128n64", 128, 64, 8, 4), 128: ("m128n128", 128, 128, 8, 3), 256: ("m128n128", 128, 128, 8, 3)},
 }
+EXTRA_TILES = {("head", "m256n64"): ("m256n64", 256, 64, 16, 4), ("head", "m256n128"): ("m256n128", 256, 128, 16, 4), ("head", "m128n256"): ("m128n256", 128, 256, 16, 4),
+               ("dense", "m128n128"): ("m128n128", 128, 128, 8, 3), ("qkv", "m64n128w16"): ("m64n128w16", 64, 128, 16, 6), ("qkv", "m128n64"): ("m128n64", 128, 64, 8, 6)}                             # tiles no batch uses by default, for sweeps
 O_SPLITS = {16: 4, 32: 4, 64: 4, 128: 4, 256: 2}
-EXPERT_ROWS = {16: 64, 32: 64, 64: 64, 128: 128, 256: 128}
+ATTENTION_ROWS = {8: 26, 16: 39, 32: 78, 64: 39, 128: 78, 256: 78}   # 13, 39, 78: one, three, twice three blocks an SM
+GATE_ROWS = {16: 64, 32: 64, 64: 64, 128: 128, 256: 128}
+DOWN_ROWS = {16: 64, 32: 128, 64: 128, 128: 128, 256: 128}
 EXPERT_STAGES = {64: 4, 128: 4}
 
 
@@ -178,8 +182,9 @@ class Engine:
         self.cache = CacheLayout(page * HIDDEN, stride[0], stride[1], page.bit_length() - 1, pages_each)
         angle = torch.arange(8192, device=DEV, dtype=torch.float64)[:, None] * 10000.0 ** (-torch.arange(64, device=DEV, dtype=torch.float64) / 64)
         self.cos_sin = torch.stack([angle.cos(), angle.sin()], -1).float().contiguous()
-        self.attention_rows, self.down_splits, self.dense_splits, self.guard, self.round_logits = 3 * SMS // HEADS, 3, 2, False, False
-        self.ahead_attention, self.ahead_router = 3276800, 10 << 20   # bytes that small batches prefetch into L2
+        self.attention_rows, self.down_splits, self.dense_splits, self.guard, self.round_logits = 0, 2, 2, False, False
+        self.ahead_attention, self.ahead_o, self.ahead_router = 3276800, 0, 10 << 20   # bytes that small batches prefetch into L2
+        self.down_short = False
         self.gate_rows, self.down_rows, self.splits = 0, 0, 0         # 0: the table's choice
 
     def fill_cache(self, std=0.72):
@@ -197,7 +202,7 @@ class Engine:
     def rotary(self, n): return Rotary(self.cos_sin.data_ptr(), self.lengths.data_ptr(), self.table.data_ptr(), self.q.data_ptr(), self.k[n].data_ptr(), self.v[n].data_ptr(), self.cache)
 
     def begin(self, t):
-        self.d.launch("step_begin", (t + 1,), 256, [self.token_ids, self.lengths, self.w.embed, self.w.layers[0]["input_norm"], self.x, self.normed, t, self.attention_rows, self.items, self.plan, self.expert_counts, LAYERS * EXPERTS])
+        self.d.launch("step_begin", (t + 1,), 256, [self.token_ids, self.lengths, self.w.embed, self.w.layers[0]["input_norm"], self.x, self.normed, t, self.rows(t), self.items, self.plan, self.expert_counts, LAYERS * EXPERTS])
     def end(self, t):
         self.d.launch("step_end", (1,), 256, [self.best, self.token_ids, self.lengths, self.history, self.history_lengths, self.history.shape[1], t])
     def qkv(self, t, n):
@@ -205,14 +210,15 @@ class Engine:
         if t <= 8: return self.d.launch("qkv_rope_stream", (240,), 256, [self.x, w["input_norm"], w["qkv"], t, self.rotary(n)])
         name, m, c, warps, stages = TILES["qkv"][bucket(t)]
         self.d.launch("qkv_rope_" + name, (3 * HIDDEN // m, -(-t // c)), warps * 32, [self.normed, w["qkv"], t, self.rotary(n)], tile_shared(m, c, stages))
+    def rows(self, t): return self.attention_rows or ATTENTION_ROWS[bucket(t)]
     def attention(self, t, n):
         ahead, size = None, 0
         if t <= 8: ahead = self.w.layers[n]["o"]; size = self.ahead_attention   # and what follows it: gate, shared experts (or the dense MLP)
-        self.d.launch("paged_attention", (HEADS, self.attention_rows), 128, [self.q, self.k[n], self.v[n], self.table, self.cache, self.items, self.plan, self.partials,
+        self.d.launch("paged_attention", (HEADS, self.rows(t)), 128, [self.q, self.k[n], self.v[n], self.table, self.cache, self.items, self.plan, self.partials,
                       self.attention_counters, self.attended, HEAD_DIM ** -0.5 * 1.4426950408889634, ahead, size], ATTENTION_SHARED)
     def o(self, t, n):
         w = self.w.layers[n]["o"]
-        if t <= 8: return self.d.launch("o_proj_stream", (80,), 256, [self.attended, w, self.x, t])
+        if t <= 8: return self.d.launch("o_proj_stream", (80 + (52 if self.ahead_o else 0),), 256, [self.attended, w, self.x, t, self.w.layers[n].get("shared_gate_up", self.w.layers[n]["gate_up"]), self.ahead_o])
         name, m, c, warps, stages = TILES["o"][bucket(t)]
         self.d.launch("o_proj_" + name, (HIDDEN // m, -(-t // c), self.o_splits(t)), warps * 32, [self.attended, w, self.slots, t], tile_shared(m, c, stages))
     def router(self, t, n):
@@ -229,12 +235,12 @@ class Engine:
     def gate_up(self, t, n):
         w = self.w.layers[n]
         if t <= 8: return self.d.launch("expert_gate_up_stream", (28, 2 + min(EXPERTS, 6 * t)), 256, [self.normed, w["gate_up"], w["shared_gate_up"], self.top_experts, self.inter, t])
-        m = self.gate_rows or EXPERT_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, 2 * EXPERT_INTER // m)
+        m = self.gate_rows or GATE_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, 2 * EXPERT_INTER // m)
         self.d.launch(f"expert_gate_up_m{m}", grid, 2 * m, [self.normed, w["gate_up"], w["shared_gate_up"], self.expert_counts[n], self.expert_tokens[n], self.most, self.inter, t, widest], tile_shared(m, widest, EXPERT_STAGES[m]))
     def down(self, t, n):
         w = self.w.layers[n]
-        if t <= 8: return self.d.launch("expert_down_stream", (80, self.down_splits), 256, [self.inter, w["down"], w["shared_down"], self.top_experts, self.top_weights, self.x, self.tile_partials, self.tile_counters, t], 0, self.down_splits)
-        m = self.down_rows or EXPERT_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, HIDDEN // m)
+        if t <= 8: return self.d.launch("expert_down_stream" + ("_s4" if self.down_short else ""), (80, self.down_splits), 256, [self.inter, w["down"], w["shared_down"], self.top_experts, self.top_weights, self.x, self.tile_partials, self.tile_counters, t], 0, self.down_splits)
+        m = self.down_rows or DOWN_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, HIDDEN // m)
         self.d.launch(f"expert_down_m{m}", grid, 2 * m, [self.inter, w["down"], w["shared_down"], self.expert_counts[n], self.expert_tokens[n], self.most, self.slots, t, widest], tile_shared(m, widest, EXPERT_STAGES[m]))
     def dense_gate_up(self, t):
         w = self.w.layers[0]
@@ -565,7 +571,11 @@ def sweep(e, text, context=789, steps=200):
     for entry in text.split(";"):
         t, _, settings = entry.partition(":"); t = int(t); was = {}
         for item in filter(None, settings.split(",")):
-            k, v = item.split("="); was[k] = getattr(e, k); setattr(e, k, type(was[k])(int(v)))
+            k, v = item.split("=")
+            if k in TILES:                                  # head=m128n128: the tile an op uses for this batch
+                tile = next((x for x in TILES[k].values() if x[0] == v), None) or EXTRA_TILES[k, v]
+                was[k] = TILES[k][bucket(t)]; TILES[k][bucket(t)] = tile
+            else: was[k] = getattr(e, k); setattr(e, k, type(was[k])(int(v)))
         first = torch.randint(1000, 120000, (t,)).tolist(); e.start(first, [context] * t); e.step(t); torch.cuda.synchronize()
         g = e.graph(lambda: e.step(t)); runs = []
         for _ in range(2):
@@ -573,7 +583,9 @@ def sweep(e, text, context=789, steps=200):
             runs += [x / steps for x in events(lambda: [g.replay() for _ in range(steps)], 1, 0)]
         print(f"  batch {t:3d} {settings or 'as it is':50s} {runs[0]:.4f} {runs[1]:.4f} ms  {t / min(runs) * 1e3:.0f} tok/s", flush=True)
         out.append(dict(batch=t, settings=settings, ms=runs, context=[context, context + steps]))
-        for k, v in was.items(): setattr(e, k, v)
+        for k, v in was.items():
+            if k in TILES: TILES[k][bucket(t)] = v
+            else: setattr(e, k, v)
     return out
 
 
