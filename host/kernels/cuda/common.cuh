@@ -70,16 +70,6 @@ __device__ __forceinline__ uint4 load_activations(const bf16* address) {
     return v;
 }
 
-// Asks L2 for `block`'s share of weights that a later kernel reads: small batches leave memory idle while
-// attention and router wait for each other. No-op below sm_90.
-__device__ __forceinline__ void prefetch_share(const bf16* weights, int bytes, int block, int blocks) {
-#if __CUDA_ARCH__ >= 900
-    constexpr int PIECE = 4096;
-    for (int at = (block + blocks * threadIdx.x) * PIECE; at < bytes; at += blocks * blockDim.x * PIECE)
-        asm volatile("cp.async.bulk.prefetch.L2.global [%0], %1;" ::"l"((const char*)weights + at), "r"(min(PIECE, bytes - at)));
-#endif
-}
-
 // ---- copies into shared memory, past L1 and registers ---------------------------------------------------
 
 __device__ __forceinline__ u32 shared_address(const void* pointer) { return (u32)__cvta_generic_to_shared(pointer); }

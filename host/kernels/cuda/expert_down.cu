@@ -13,16 +13,14 @@
 #include "chosen_experts.cuh"
 #include "residual_splits.cuh"
 
-// STEPS x 32 of an expert's K are loaded at once.
-template <int STEPS>
-__device__ __forceinline__ void down_stream(
+extern "C" __global__ void __launch_bounds__(STREAM_THREADS, 2) expert_down_stream(
     const bf16* inter, const bf16* routed, const bf16* shared_weight, const int* top_experts, const float* top_weights, bf16* x,
     float* partials, int* counters, int tokens) {
     __shared__ float4 partial[STREAM_WARPS][32];
     __shared__ int chosen[STREAM_TOKENS * TOP_K];
     __shared__ float weights[STREAM_TOKENS * TOP_K];
-    constexpr int PART = STEPS * K_STEP, PARTS = EXPERT_INTER / PART;
-    static_assert(PARTS * PART == EXPERT_INTER, "");
+    constexpr int STEPS = 7, PART = STEPS * K_STEP, PARTS = EXPERT_INTER / PART;
+    static_assert(PARTS * PART == EXPERT_INTER, "a warp loads a quarter of an expert's K at once");
     const Lane at;
     announce_block();
     // Written two kernels ago, so complete: the previous kernel waited for it before letting this one start.
@@ -54,7 +52,7 @@ __device__ __forceinline__ void down_stream(
         float c[4] = {};
         WeightRows<STEPS> w;
         w.load(rows, rows + 8 * pitch);
-        if (!waited) { wait_for_previous_kernel(); let_next_kernel_start(); waited = true; }
+        if (!waited && item >= 2) { wait_for_previous_kernel(); let_next_kernel_start(); waited = true; }  // the shared experts' are complete
         uint4 token[STEPS];
 #pragma unroll
         for (int i = 0; i < STEPS; i++)
@@ -73,15 +71,6 @@ __device__ __forceinline__ void down_stream(
     sum_over_warps(sum, partial, at);
     add_splits(sum, residual, partials, counters, at);
 }
-
-#define EXPERT_DOWN_STREAM(NAME, STEPS, BLOCKS)                                                                          \
-    extern "C" __global__ void __launch_bounds__(STREAM_THREADS, BLOCKS)                                                 \
-        NAME(const bf16* inter, const bf16* routed, const bf16* shared_weight, const int* top_experts,                   \
-             const float* top_weights, bf16* x, float* partials, int* counters, int tokens) {                            \
-        down_stream<STEPS>(inter, routed, shared_weight, top_experts, top_weights, x, partials, counters, tokens);       \
-    }
-EXPERT_DOWN_STREAM(expert_down_stream, 7, 2)
-EXPERT_DOWN_STREAM(expert_down_stream_s4, 4, 3)
 
 template <class S, class RowOf>
 __device__ __forceinline__ void down_tile(const bf16* inter, const bf16* rows, int pitch, int count, bool waits, RowOf row_of, float* slots) {

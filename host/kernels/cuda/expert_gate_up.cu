@@ -3,9 +3,10 @@
 // The shared experts (intermediate 1792) are two more experts of 896 that take every token; their output goes
 // to slots 6 and 7. Weights: routed [64, 2 x 896, 1280] and shared [2 x 1792, 1280], gate rows before up rows.
 //
-// expert_gate_up_stream   1 to 8 tokens: grid (28, 2 + min(64, 6 tokens)) x 256 threads. A block computes 32
+// expert_gate_up_stream   1 to 8 tokens: grid (28, min(64, 6 tokens)) x 256 threads. A block computes 32
 //                         gate rows with their up rows, 8 at a time, for one expert and all tokens that chose
-//                         it; warps share out K. Blocks past the last chosen expert leave at once.
+//                         it; warps share out K. Blocks past the last chosen expert leave at once. The shared
+//                         experts are done already (router_shared_stream).
 // expert_gate_up_mA       16 tokens and more: grid (1792 / A, shared chunks + 64). A block computes A / 2 gate
 //                         rows with their up rows for one expert, its tokens gathered 16, 32 or 64 at a time.
 // Memory                  4.59 MB an expert, once; tokens from L2.
@@ -16,34 +17,22 @@
 constexpr int ROW_TILES = 4;  // of 8 gate rows and 8 up rows, one after the other in a block
 
 extern "C" __global__ void __launch_bounds__(STREAM_THREADS, 2) expert_gate_up_stream(
-    const bf16* normed, const bf16* routed, const bf16* shared_weight, const int* top_experts, bf16* inter, int tokens) {
+    const bf16* normed, const bf16* routed, const int* top_experts, bf16* inter, int tokens) {
     __shared__ float4 partial[2][STREAM_WARPS][32];
     __shared__ int chosen[STREAM_TOKENS * TOP_K];
     constexpr int STEPS = HIDDEN / K_STEP / STREAM_WARPS;
     const Lane at;
     const int row = blockIdx.x * ROW_TILES * 8 + at.row, item = blockIdx.y, k0 = at.warp * STEPS * K_STEP + at.part * 8;
-    const bf16 *gate, *up;
+    wait_for_previous_kernel();
+    let_next_kernel_start();
+    if (threadIdx.x < tokens * TOP_K) chosen[threadIdx.x] = __ldcg(top_experts + threadIdx.x);
+    __syncthreads();
+    const int expert = nth_expert(chosen_experts(chosen, tokens, at.lane), item);
+    if (expert < 0) return;
+    const bf16 *gate = routed + ((long long)expert * 2 * EXPERT_INTER + row) * HIDDEN + k0, *up = gate + EXPERT_INTER * HIDDEN;
     WeightRows<STEPS> w[2];
-    int slot;  // of token `at.row`
-    if (item < 2) {
-        gate = shared_weight + (item * EXPERT_INTER + row) * HIDDEN + k0;
-        up = gate + SHARED_INTER * HIDDEN;
-        w[0].load(gate, up);
-        wait_for_previous_kernel();
-        let_next_kernel_start();
-        slot = at.row < tokens ? TOP_K + item : -1;
-    } else {
-        wait_for_previous_kernel();
-        let_next_kernel_start();
-        if (threadIdx.x < tokens * TOP_K) chosen[threadIdx.x] = __ldcg(top_experts + threadIdx.x);
-        __syncthreads();
-        const int expert = nth_expert(chosen_experts(chosen, tokens, at.lane), item - 2);
-        if (expert < 0) return;
-        gate = routed + ((long long)expert * 2 * EXPERT_INTER + row) * HIDDEN + k0;
-        up = gate + EXPERT_INTER * HIDDEN;
-        w[0].load(gate, up);
-        slot = slot_of(chosen, expert, at.row, tokens);
-    }
+    w[0].load(gate, up);
+    const int slot = slot_of(chosen, expert, at.row, tokens);  // of this lane's token
     uint4 token[STEPS];
 #pragma unroll
     for (int i = 0; i < STEPS; i++)

@@ -1,20 +1,13 @@
 // Output projection of the attention.
 //
 // o_proj_stream   1 to 8 tokens: grid 80 x 256 threads, 16 rows a block, warps share out K; adds to the residual.
-//                 Blocks past the 80th prefetch weights into L2.
 // o_proj_mAnB     16 tokens and more: grid (1280 / A, tokens / B, K splits). Each split of K leaves f32 sums in
 //                 a slot of its own; `rms_norm` or `router_top6` adds them to the residual.
 // Memory          3.28 MB of weights.
 #include "gemm_tile.cuh"
 #include "stream_tile.cuh"
 
-extern "C" __global__ void __launch_bounds__(STREAM_THREADS) o_proj_stream(const bf16* attended, const bf16* weight, bf16* x, int tokens,
-                                                                            const bf16* prefetched, int prefetched_bytes) {
-    constexpr int BLOCKS = HIDDEN / 16;
-    if (blockIdx.x >= BLOCKS) {
-        prefetch_share(prefetched, prefetched_bytes, blockIdx.x - BLOCKS, gridDim.x - BLOCKS);
-        return;
-    }
+extern "C" __global__ void __launch_bounds__(STREAM_THREADS) o_proj_stream(const bf16* attended, const bf16* weight, bf16* x, int tokens) {
     __shared__ float4 partial[STREAM_WARPS][32];
     constexpr int STEPS = HIDDEN / K_STEP / STREAM_WARPS;
     const Lane at;

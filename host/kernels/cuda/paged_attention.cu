@@ -134,7 +134,7 @@ struct Stream {
 
 extern "C" __global__ void __launch_bounds__(THREADS, 3) paged_attention(
     const bf16* q, const bf16* k_cache, const bf16* v_cache, const int* block_table, CacheLayout cache, const AttentionItem* items,
-    const int* plan, float* partials, int* counters, bf16* out, float scale_log2, const bf16* prefetched, int prefetched_bytes) {
+    const int* plan, float* partials, int* counters, bf16* out, float scale_log2) {
     extern __shared__ __align__(128) uint4 ring[];
     __shared__ float sums[WARPS][HEAD_DIM], maxima[WARPS], weights[WARPS];
     __shared__ bool is_last;
@@ -146,7 +146,6 @@ extern "C" __global__ void __launch_bounds__(THREADS, 3) paged_attention(
     stream.open(blockIdx.y);
     int copied = 0;
     for (; copied < STAGES - 1 && stream.index < item_count && !stream.has_newest_token(); copied++) stream.copy_turn();
-    if (prefetched_bytes) prefetch_share(prefetched, prefetched_bytes, blockIdx.y * gridDim.x + blockIdx.x, gridDim.x * gridDim.y);
     wait_for_previous_kernel();
     let_next_kernel_start();
     for (; copied < STAGES - 1; copied++) stream.copy_turn();

@@ -128,13 +128,10 @@ class Weights:
         self.layers = []
         for n in range(LAYERS):
             layer = dict(input_norm=one(), post_norm=one())
-            # What every token reads lies together in the order of use, so that one range can be prefetched.
-            shapes = dict(qkv=(3 * HIDDEN, HIDDEN), o=(HIDDEN, HIDDEN))
-            shapes.update(dict(gate_up=(2 * DENSE_INTER, HIDDEN), down=(HIDDEN, DENSE_INTER)) if n == 0 else
-                          dict(gate=(EXPERTS, HIDDEN), shared_gate_up=(4 * EXPERT_INTER, HIDDEN), shared_down=(HIDDEN, 2 * EXPERT_INTER)))
-            flat, at = draw(sum(a * b for a, b in shapes.values())), 0
-            for name, (a, b) in shapes.items(): layer[name] = flat[at:at + a * b].view(a, b); at += a * b
-            if n: layer.update(gate_up=draw(EXPERTS, 2 * EXPERT_INTER, HIDDEN), down=draw(EXPERTS, HIDDEN, EXPERT_INTER))
+            layer.update(qkv=draw(3 * HIDDEN, HIDDEN), o=draw(HIDDEN, HIDDEN))
+            if n == 0: layer.update(gate_up=draw(2 * DENSE_INTER, HIDDEN), down=draw(HIDDEN, DENSE_INTER))
+            else: layer.update(gate=draw(EXPERTS, HIDDEN), gate_up=draw(EXPERTS, 2 * EXPERT_INTER, HIDDEN), down=draw(EXPERTS, HIDDEN, EXPERT_INTER),
+                               shared_gate_up=draw(4 * EXPERT_INTER, HIDDEN), shared_down=draw(HIDDEN, 2 * EXPERT_INTER))
             self.layers.append(layer)
 
 
@@ -143,15 +140,14 @@ def tile_shared(rows, columns, stages): return stages * (rows + columns) * 128
 # (kernel suffix, rows, columns, warps, stages) by batch bucket
 def bucket(tokens): return next(b for b in (8, 16, 32, 64, 128, 256) if tokens <= b)
 TILES = {
-    "qkv": {16: ("m32n16", 32, 16, 2, 6), 32: ("m32n32", 32, 32, 4, 6), 64: ("m32n64", 32, 64, 4, 6), 128: ("m64n64", 64, 64, 4, 5), 256: ("m64n128", 64, 128, 8, 4)},
+    "qkv": {16: ("m32n16", 32, 16, 2, 6), 32: ("m32n32", 32, 32, 4, 6), 64: ("m32n64", 32, 64, 4, 6), 128: ("m64n64", 64, 64, 4, 5), 256: ("m128n64", 128, 64, 8, 6)},
     "o": {16: ("m32n16", 32, 16, 2, 6), 32: ("m32n32", 32, 32, 4, 6), 64: ("m32n64", 32, 64, 4, 6), 128: ("m64n64", 64, 64, 4, 5), 256: ("m64n64", 64, 64, 4, 5)},
-    "dense": {16: ("m64n16", 64, 16, 4, 5), 32: ("m64n32", 64, 32, 4, 5), 64: ("m64n64", 64, 64, 4, 5), 128: ("m64n64", 64, 64, 4, 5), 256: ("m64n64", 64, 64, 4, 5)},
+    "dense": {16: ("m64n16", 64, 16, 4, 5), 32: ("m64n32", 64, 32, 4, 5), 64: ("m64n64", 64, 64, 4, 5), 128: ("m64n64", 64, 64, 4, 5), 256: ("m128n128", 128, 128, 8, 3)},
     "head": {16: ("m128n16", 128, 16, 8, 4), 32: ("m128n32", 128, 32, 8, 4), 64: ("m128n64", 128, 64, 8, 4), 128: ("m128n128", 128, 128, 8, 3), 256: ("m128n128", 128, 128, 8, 3)},
 }
-EXTRA_TILES = {("head", "m256n64"): ("m256n64", 256, 64, 16, 4), ("head", "m256n128"): ("m256n128", 256, 128, 16, 4), ("head", "m128n256"): ("m128n256", 128, 256, 16, 4),
-               ("dense", "m128n128"): ("m128n128", 128, 128, 8, 3), ("qkv", "m64n128w16"): ("m64n128w16", 64, 128, 16, 6), ("qkv", "m128n64"): ("m128n64", 128, 64, 8, 6)}                             # tiles no batch uses by default, for sweeps
+EXTRA_TILES = {}                               # tiles no batch uses by default, for sweeps
 O_SPLITS = {16: 4, 32: 4, 64: 4, 128: 4, 256: 2}
-ATTENTION_ROWS = {8: 26, 16: 39, 32: 78, 64: 39, 128: 78, 256: 78}   # 13, 39, 78: one, three, twice three blocks an SM
+ATTENTION_ROWS = {8: 26, 16: 39, 32: 78, 64: 39, 128: 78, 256: 156}   # 13, 26, 39 fill the SMs once with one, two, three blocks each
 GATE_ROWS = {16: 64, 32: 64, 64: 64, 128: 128, 256: 128}
 DOWN_ROWS = {16: 64, 32: 128, 64: 128, 128: 128, 256: 128}
 EXPERT_STAGES = {64: 4, 128: 4}
@@ -183,8 +179,6 @@ class Engine:
         angle = torch.arange(8192, device=DEV, dtype=torch.float64)[:, None] * 10000.0 ** (-torch.arange(64, device=DEV, dtype=torch.float64) / 64)
         self.cos_sin = torch.stack([angle.cos(), angle.sin()], -1).float().contiguous()
         self.attention_rows, self.down_splits, self.dense_splits, self.guard, self.round_logits = 0, 2, 2, False, False
-        self.ahead_attention, self.ahead_o, self.ahead_router = 3276800, 0, 10 << 20   # bytes that small batches prefetch into L2
-        self.down_short = False
         self.gate_rows, self.down_rows, self.splits = 0, 0, 0         # 0: the table's choice
 
     def fill_cache(self, std=0.72):
@@ -212,20 +206,16 @@ class Engine:
         self.d.launch("qkv_rope_" + name, (3 * HIDDEN // m, -(-t // c)), warps * 32, [self.normed, w["qkv"], t, self.rotary(n)], tile_shared(m, c, stages))
     def rows(self, t): return self.attention_rows or ATTENTION_ROWS[bucket(t)]
     def attention(self, t, n):
-        ahead, size = None, 0
-        if t <= 8: ahead = self.w.layers[n]["o"]; size = self.ahead_attention   # and what follows it: gate, shared experts (or the dense MLP)
         self.d.launch("paged_attention", (HEADS, self.rows(t)), 128, [self.q, self.k[n], self.v[n], self.table, self.cache, self.items, self.plan, self.partials,
-                      self.attention_counters, self.attended, HEAD_DIM ** -0.5 * 1.4426950408889634, ahead, size], ATTENTION_SHARED)
+                      self.attention_counters, self.attended, HEAD_DIM ** -0.5 * 1.4426950408889634], ATTENTION_SHARED)
     def o(self, t, n):
         w = self.w.layers[n]["o"]
-        if t <= 8: return self.d.launch("o_proj_stream", (80 + (52 if self.ahead_o else 0),), 256, [self.attended, w, self.x, t, self.w.layers[n].get("shared_gate_up", self.w.layers[n]["gate_up"]), self.ahead_o])
+        if t <= 8: return self.d.launch("o_proj_stream", (80,), 256, [self.attended, w, self.x, t])
         name, m, c, warps, stages = TILES["o"][bucket(t)]
         self.d.launch("o_proj_" + name, (HIDDEN // m, -(-t // c), self.o_splits(t)), warps * 32, [self.attended, w, self.slots, t], tile_shared(m, c, stages))
     def router(self, t, n):
         w = self.w.layers[n]
-        if t <= 8:
-            ahead = self.w.layers[n + 1]["qkv"] if n + 1 < self.layers else self.w.head
-            return self.d.launch("router_top6_stream", (t + (32 if self.ahead_router else 0),), 512, [self.x, w["post_norm"], w["gate"], self.normed, self.top_experts, self.top_weights, t, self.round_logits, ahead, self.ahead_router])
+        if t <= 8: return self.d.launch("router_shared_stream", (t + 112,), 512, [self.x, w["post_norm"], w["gate"], w["shared_gate_up"], self.normed, self.top_experts, self.top_weights, self.inter, t, self.round_logits])
         self.d.launch("router_top6", (min(t, SMS),), 1024, [self.x, self.slots, self.o_splits(t), w["post_norm"], w["gate"], self.normed, self.top_experts, self.top_weights,
                       self.expert_counts[n], self.expert_tokens[n], self.most, self.lengths, t, self.round_logits])
     def o_splits(self, t): return self.splits or O_SPLITS[bucket(t)]
@@ -234,12 +224,12 @@ class Engine:
         return (rows, 2 * -(-t // widest) + EXPERTS), widest
     def gate_up(self, t, n):
         w = self.w.layers[n]
-        if t <= 8: return self.d.launch("expert_gate_up_stream", (28, 2 + min(EXPERTS, 6 * t)), 256, [self.normed, w["gate_up"], w["shared_gate_up"], self.top_experts, self.inter, t])
+        if t <= 8: return self.d.launch("expert_gate_up_stream", (28, min(EXPERTS, 6 * t)), 256, [self.normed, w["gate_up"], self.top_experts, self.inter, t])
         m = self.gate_rows or GATE_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, 2 * EXPERT_INTER // m)
         self.d.launch(f"expert_gate_up_m{m}", grid, 2 * m, [self.normed, w["gate_up"], w["shared_gate_up"], self.expert_counts[n], self.expert_tokens[n], self.most, self.inter, t, widest], tile_shared(m, widest, EXPERT_STAGES[m]))
     def down(self, t, n):
         w = self.w.layers[n]
-        if t <= 8: return self.d.launch("expert_down_stream" + ("_s4" if self.down_short else ""), (80, self.down_splits), 256, [self.inter, w["down"], w["shared_down"], self.top_experts, self.top_weights, self.x, self.tile_partials, self.tile_counters, t], 0, self.down_splits)
+        if t <= 8: return self.d.launch("expert_down_stream", (80, self.down_splits), 256, [self.inter, w["down"], w["shared_down"], self.top_experts, self.top_weights, self.x, self.tile_partials, self.tile_counters, t], 0, self.down_splits)
         m = self.down_rows or DOWN_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, HIDDEN // m)
         self.d.launch(f"expert_down_m{m}", grid, 2 * m, [self.inter, w["down"], w["shared_down"], self.expert_counts[n], self.expert_tokens[n], self.most, self.slots, t, widest], tile_shared(m, widest, EXPERT_STAGES[m]))
     def dense_gate_up(self, t):
@@ -360,8 +350,7 @@ def random_layer(n):
     """A layer with random norm weights, for checks that must see them."""
     draw = lambda *s, std=0.02: torch.empty(s, dtype=BF16, device=DEV).normal_(0, std)
     norm = lambda: (1 + 0.3 * torch.randn(HIDDEN, device=DEV)).to(BF16)
-    flat = draw(9 << 20, std=0.05)   # longer than what is prefetched from `o` on
-    w = dict(input_norm=norm(), post_norm=norm(), qkv=draw(2 * 3 * HIDDEN, HIDDEN, std=0.05)[:3 * HIDDEN], o=flat[:HIDDEN * HIDDEN].view(HIDDEN, HIDDEN))
+    w = dict(input_norm=norm(), post_norm=norm(), qkv=draw(3 * HIDDEN, HIDDEN, std=0.05), o=draw(HIDDEN, HIDDEN, std=0.05))
     if n == 0: w.update(gate_up=draw(2 * DENSE_INTER, HIDDEN), down=draw(HIDDEN, DENSE_INTER))
     else: w.update(gate=draw(EXPERTS, HIDDEN, std=0.05), gate_up=draw(EXPERTS, 2 * EXPERT_INTER, HIDDEN), down=draw(EXPERTS, HIDDEN, EXPERT_INTER), shared_gate_up=draw(4 * EXPERT_INTER, HIDDEN), shared_down=draw(HIDDEN, 2 * EXPERT_INTER))
     return w
@@ -421,7 +410,7 @@ def check_ops(driver, weights, batches, checker, heads_first=False, page=32):
                 else: c.close("dense_down batched", e.slots[:t].sum(1), product, F32_LIMIT)
                 continue
             # router
-            poison(e.normed, e.top_experts, e.top_weights); e.expert_counts.zero_(); poison(e.expert_tokens); e.router(t, n)
+            poison(e.normed, e.top_experts, e.top_weights); e.expert_counts.zero_(); poison(e.expert_tokens, e.inter); e.router(t, n)
             c.close("router x", e.x[:t], x + product, BF16_LIMIT)
             h = ref_norm(e.x[:t], w["post_norm"]); c.close("router normed", e.normed[:t], h, BF16_LIMIT)
             logits = e.normed[:t].float() @ w["gate"].float().T; p = torch.softmax(logits, -1); tw, te = p.topk(TOP_K, -1)
@@ -436,7 +425,7 @@ def check_ops(driver, weights, batches, checker, heads_first=False, page=32):
                     good &= sorted(e.expert_tokens[n, x_, :counts[x_]].tolist()) == want
                 c.same("router buckets", good)
             # experts
-            poison(e.inter); e.gate_up(t, n); inter, _ = ref_experts(e.normed[:t].float(), w, e.top_experts[:t].long(), None)
+            e.gate_up(t, n); inter, _ = ref_experts(e.normed[:t].float(), w, e.top_experts[:t].long(), None)
             c.close(f"expert_gate_up {kind}", e.inter[:t][live], inter[live], BF16_LIMIT)
             e.inter[:t] = torch.randn(t, SLOTS, EXPERT_INTER, device=DEV).to(BF16); poison(e.slots)
             top = e.top_experts[:t].long(); y = torch.empty(t, SLOTS, HIDDEN, device=DEV)
@@ -543,9 +532,9 @@ def time_ops(e, t, context=789, rounds=4):
     torch.cuda.synchronize()
     moe, every = range(1, LAYERS), range(LAYERS)
     experts = len(e.top_experts[:t].unique())
-    expert_bytes = lambda rows: (experts + 2) * rows * 2
+    expert_bytes = lambda rows, shared=2: (experts + shared) * rows * 2
     ops = {"qkv_rope": (lambda n: e.qkv(t, n), every, 3 * HIDDEN * HIDDEN * 2), "paged_attention": (lambda n: e.attention(t, n), every, t * (context + 1) * 5120), "o_proj": (lambda n: e.o(t, n), every, HIDDEN * HIDDEN * 2),
-           "expert_gate_up": (lambda n: e.gate_up(t, n), moe, expert_bytes(2 * EXPERT_INTER * HIDDEN)), "expert_down": (lambda n: e.down(t, n), moe, expert_bytes(EXPERT_INTER * HIDDEN)),
+           "expert_gate_up": (lambda n: e.gate_up(t, n), moe, expert_bytes(2 * EXPERT_INTER * HIDDEN, 2 if t > 8 else 0)), "expert_down": (lambda n: e.down(t, n), moe, expert_bytes(EXPERT_INTER * HIDDEN)),
            "dense_gate_up": (lambda n: e.dense_gate_up(t), [0], 2 * DENSE_INTER * HIDDEN * 2), "dense_down": (lambda n: e.dense_down(t), [0], DENSE_INTER * HIDDEN * 2),
            "lm_head": (lambda n: e.head(t), [0], VOCAB * HIDDEN * 2), "step_begin": (lambda n: e.begin(t), [0], 0)}
     if t > 8: ops["rms_norm of 8 slots"] = (lambda n: e.norm(t, 8, e.top_weights, e.w.norm), every, 0)
@@ -560,7 +549,7 @@ def time_ops(e, t, context=789, rounds=4):
         e.x.normal_(); e.best.zero_()
     # the router last: its buckets fill up, so the counts are put back each time round
     if t <= 8:
-        g = e.graph(lambda: [e.router(t, n) for _ in range(rounds) for n in moe]); out["router_top6"] = dict(us=statistics.median(events(g.replay, 7)) * 1e3 / (rounds * len(moe)), gb_s=None)
+        g = e.graph(lambda: [e.router(t, n) for _ in range(rounds) for n in moe]); us = statistics.median(events(g.replay, 7)) * 1e3 / (rounds * len(moe)); out["router_shared"] = dict(us=us, gb_s=4 * EXPERT_INTER * HIDDEN * 2 / us / 1e3)
     print(f"ops at batch {t}, context {context}, {experts} experts chosen: " + "; ".join(f"{k} {v['us']:.1f} us" + (f" {v['gb_s']:.0f} GB/s" if v["gb_s"] else "") for k, v in out.items()), flush=True)
     return dict(batch=t, context=context, experts=experts, ops=out)
 
