@@ -14,49 +14,77 @@
 #include "stream_tile.cuh"
 #include "chosen_experts.cuh"
 
-constexpr int ROW_TILES = 4;  // of 8 gate rows and 8 up rows, one after the other in a block
+constexpr int TILES = EXPERT_INTER / 8;                // row tiles of an expert: 8 gate rows and their up rows
+constexpr int SHARED_TILES = SHARED_INTER / 8;
 
 extern "C" __global__ void __launch_bounds__(STREAM_THREADS, 2) expert_gate_up_stream(
-    const bf16* normed, const bf16* routed, const int* top_experts, bf16* inter, int tokens) {
+    const bf16* normed, const bf16* routed, const bf16* shared_weight, const int* top_experts, bf16* inter, int tokens) {
     __shared__ float4 partial[2][STREAM_WARPS][32];
-    __shared__ int chosen[STREAM_TOKENS * TOP_K];
+    __shared__ int chosen[STREAM_TOKENS * TOP_K], experts[EXPERTS];
     constexpr int STEPS = HIDDEN / K_STEP / STREAM_WARPS;
     const Lane at;
-    const int row = blockIdx.x * ROW_TILES * 8 + at.row, item = blockIdx.y, k0 = at.warp * STEPS * K_STEP + at.part * 8;
+    const int block = blockIdx.x, blocks = gridDim.x, shared_tiles = shared_weight ? SHARED_TILES : 0;
+    const bool has_shared = block < shared_tiles;
+    const long long lane_offset = at.row * HIDDEN + at.warp * STEPS * K_STEP + at.part * 8;
+    WeightRows<STEPS> even, odd;
+    if (has_shared) {
+        const bf16* gate = shared_weight + block * 8 * HIDDEN + lane_offset;
+        even.load(gate, gate + SHARED_INTER * HIDDEN);
+    }
     wait_for_previous_kernel();
     let_next_kernel_start();
-    if (threadIdx.x < tokens * TOP_K) chosen[threadIdx.x] = __ldcg(top_experts + threadIdx.x);
-    __syncthreads();
-    const int expert = nth_expert(chosen_experts(chosen, tokens, at.lane), item);
-    if (expert < 0) return;
-    const bf16 *gate = routed + ((long long)expert * 2 * EXPERT_INTER + row) * HIDDEN + k0, *up = gate + EXPERT_INTER * HIDDEN;
-    WeightRows<STEPS> w[2];
-    w[0].load(gate, up);
-    const int slot = slot_of(chosen, expert, at.row, tokens);  // of this lane's token
+
+    // All columns are computed; those of tokens that did not choose the expert are not stored.
     uint4 token[STEPS];
 #pragma unroll
     for (int i = 0; i < STEPS; i++)
-        token[i] = slot >= 0 ? load_activations(normed + at.row * HIDDEN + k0 + i * K_STEP) : make_uint4(0, 0, 0, 0);
-#pragma unroll
-    for (int tile = 0; tile < ROW_TILES; tile++) {
-        if (tile + 1 < ROW_TILES) w[(tile + 1) & 1].load(gate + (tile + 1) * 8 * HIDDEN, up + (tile + 1) * 8 * HIDDEN);
+        token[i] = load_activations(normed + min(at.row, tokens - 1) * HIDDEN + (at.warp * STEPS + i) * K_STEP + at.part * 8);
+    if (threadIdx.x < tokens * TOP_K) chosen[threadIdx.x] = __ldcg(top_experts + threadIdx.x);
+    __syncthreads();
+    const u64 bits = chosen_experts(chosen, tokens, at.lane);
+    if (threadIdx.x < EXPERTS && (bits >> threadIdx.x & 1)) experts[__popcll(bits & ((1ull << threadIdx.x) - 1))] = threadIdx.x;
+    __syncthreads();
+
+    // This block's tiles: its shared one, then routed tiles so that all blocks get the same number, or one less.
+    const int total = shared_tiles + __popcll(bits) * TILES;
+    const int first = total * block / blocks - min(block, shared_tiles);
+    const int count = total * (block + 1) / blocks - total * block / blocks;
+    auto load = [&](WeightRows<STEPS>& w, int i) {
+        const int tile = first + i - has_shared;
+        const bf16* gate = routed + ((long long)experts[tile / TILES] * 2 * EXPERT_INTER + tile % TILES * 8) * HIDDEN + lane_offset;
+        w.load(gate, gate + EXPERT_INTER * HIDDEN);
+    };
+    auto finish = [&](const WeightRows<STEPS>& w, int i) {
         float c[4] = {};
 #pragma unroll
-        for (int i = 0; i < STEPS; i++) w[tile & 1].multiply(c, i, token[i]);
-        partial[tile & 1][at.warp][at.lane] = make_float4(c[0], c[1], c[2], c[3]);
+        for (int step = 0; step < STEPS; step++) w.multiply(c, step, token[step]);
+        partial[i & 1][at.warp][at.lane] = make_float4(c[0], c[1], c[2], c[3]);
         __syncthreads();
-        if (at.warp != tile) continue;  // each tile is finished by another warp
+        if (at.warp != (i & 7)) return;  // each tile is finished by another warp
         c[0] = c[1] = c[2] = c[3] = 0.f;
 #pragma unroll
         for (int other = 0; other < STREAM_WARPS; other++) {
-            const float4 part = partial[tile & 1][other][at.lane];
+            const float4 part = partial[i & 1][other][at.lane];
             c[0] += part.x; c[1] += part.y; c[2] += part.z; c[3] += part.w;
         }
+        const bool is_shared = has_shared && i == 0;
+        const int tile = first + i - has_shared, expert = is_shared ? -1 : experts[tile / TILES];
 #pragma unroll
         for (int j = 0; j < 2; j++) {
-            const int n = at.part * 2 + j, n_slot = __shfl_sync(FULL_WARP, slot, n * 4);
-            if (n_slot >= 0) inter[n * INTER_PITCH + n_slot * EXPERT_INTER + row + tile * 8] = to_bf16(silu(c[j]) * c[2 + j]);
+            const int n = at.part * 2 + j;
+            if (n >= tokens) continue;
+            const int slot = is_shared ? TOP_K : slot_of(chosen, expert, n, tokens);
+            const int row = (is_shared ? block : tile % TILES) * 8 + at.row;
+            if (slot >= 0) inter[n * INTER_PITCH + slot * EXPERT_INTER + row] = to_bf16(silu(c[j]) * c[2 + j]);
         }
+    };
+    if (!has_shared && count > 0) load(even, 0);
+    for (int i = 0; i < count; i += 2) {
+        if (i + 1 < count) load(odd, i + 1);
+        finish(even, i);
+        if (i + 1 >= count) break;
+        if (i + 2 < count) load(even, i + 2);
+        finish(odd, i + 1);
     }
 }
 

@@ -49,12 +49,19 @@ CLUSTER_DIMENSION, PROGRAMMATIC_STREAM_SERIALIZATION, MAX_DYNAMIC_SHARED, SHARED
 class Driver:
     def __init__(self, cubins):
         self.cuda = ctypes.CDLL("libcuda.so.1")
-        self.functions, self.modules, self.shared = {}, [], {}
+        self.functions, self.shared = {}, {}
         for path in cubins:
             module = ctypes.c_void_p()
             self.ok(self.cuda.cuModuleLoad(ctypes.byref(module), path.encode()), path)
-            self.modules.append(module)
-        self.overlap, self.carveouts = True, {}
+            count = ctypes.c_uint()
+            self.ok(self.cuda.cuModuleGetFunctionCount(ctypes.byref(count), module), path)
+            functions = (ctypes.c_void_p * count.value)()
+            self.ok(self.cuda.cuModuleEnumerateFunctions(functions, count, module), path)
+            for f in functions:
+                name = ctypes.c_char_p(); function = ctypes.c_void_p(f)
+                self.ok(self.cuda.cuFuncGetName(ctypes.byref(name), function), path)
+                self.functions[name.value.decode()] = function
+        self.overlap = True
 
     def ok(self, code, what):
         if code:
@@ -62,24 +69,13 @@ class Driver:
             self.cuda.cuGetErrorString(code, ctypes.byref(text))
             raise RuntimeError(f"{what}: {text.value}")
 
-    def function(self, name):
-        if name not in self.functions:
-            for module in self.modules:
-                function = ctypes.c_void_p()
-                if self.cuda.cuModuleGetFunction(ctypes.byref(function), module, name.encode()) == 0:
-                    self.functions[name] = function
-                    percent = next((v for k, v in self.carveouts.items() if name.startswith(k)), None)
-                    if percent is not None: self.ok(self.cuda.cuFuncSetAttribute(function, SHARED_CARVEOUT, percent), name)
-                    break
-            else:
-                raise KeyError(name)
-        return self.functions[name]
+    def function(self, name): return self.functions[name]
 
     def launch(self, name, grid, block, args, shared=0, cluster=1):
         function = self.function(name)
         if shared and self.shared.get(name, 0) < shared:
             self.ok(self.cuda.cuFuncSetAttribute(function, MAX_DYNAMIC_SHARED, shared), name)
-            if not any(name.startswith(k) for k in self.carveouts): self.ok(self.cuda.cuFuncSetAttribute(function, SHARED_CARVEOUT, 100), name)
+            self.ok(self.cuda.cuFuncSetAttribute(function, SHARED_CARVEOUT, 100), name)
             self.shared[name] = shared
         grid = tuple(grid) + (1,) * (3 - len(grid))
         config = LaunchConfig(*grid, block, 1, 1, shared, torch.cuda.current_stream().cuda_stream)
@@ -179,6 +175,7 @@ class Engine:
         angle = torch.arange(8192, device=DEV, dtype=torch.float64)[:, None] * 10000.0 ** (-torch.arange(64, device=DEV, dtype=torch.float64) / 64)
         self.cos_sin = torch.stack([angle.cos(), angle.sin()], -1).float().contiguous()
         self.attention_rows, self.down_splits, self.dense_splits, self.guard, self.round_logits = 0, 2, 2, False, False
+        self.shared_early, self.gate_blocks = True, 2 * SMS
         self.gate_rows, self.down_rows, self.splits = 0, 0, 0         # 0: the table's choice
 
     def fill_cache(self, std=0.72):
@@ -215,7 +212,7 @@ class Engine:
         self.d.launch("o_proj_" + name, (HIDDEN // m, -(-t // c), self.o_splits(t)), warps * 32, [self.attended, w, self.slots, t], tile_shared(m, c, stages))
     def router(self, t, n):
         w = self.w.layers[n]
-        if t <= 8: return self.d.launch("router_shared_stream", (t + 112,), 512, [self.x, w["post_norm"], w["gate"], w["shared_gate_up"], self.normed, self.top_experts, self.top_weights, self.inter, t, self.round_logits])
+        if t <= 8: return self.d.launch("router_shared_stream", (t + (112 if self.shared_early else 0),), 512, [self.x, w["post_norm"], w["gate"], w["shared_gate_up"], self.normed, self.top_experts, self.top_weights, self.inter, t, self.round_logits])
         self.d.launch("router_top6", (min(t, SMS),), 1024, [self.x, self.slots, self.o_splits(t), w["post_norm"], w["gate"], self.normed, self.top_experts, self.top_weights,
                       self.expert_counts[n], self.expert_tokens[n], self.most, self.lengths, t, self.round_logits])
     def o_splits(self, t): return self.splits or O_SPLITS[bucket(t)]
@@ -224,12 +221,12 @@ class Engine:
         return (rows, 2 * -(-t // widest) + EXPERTS), widest
     def gate_up(self, t, n):
         w = self.w.layers[n]
-        if t <= 8: return self.d.launch("expert_gate_up_stream", (28, min(EXPERTS, 6 * t)), 256, [self.normed, w["gate_up"], self.top_experts, self.inter, t])
+        if t <= 8: return self.d.launch("expert_gate_up_stream", (self.gate_blocks,), 256, [self.normed, w["gate_up"], None if self.shared_early else w["shared_gate_up"], self.top_experts, self.inter, t])
         m = self.gate_rows or GATE_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, 2 * EXPERT_INTER // m)
         self.d.launch(f"expert_gate_up_m{m}", grid, 2 * m, [self.normed, w["gate_up"], w["shared_gate_up"], self.expert_counts[n], self.expert_tokens[n], self.most, self.inter, t, widest], tile_shared(m, widest, EXPERT_STAGES[m]))
     def down(self, t, n):
         w = self.w.layers[n]
-        if t <= 8: return self.d.launch("expert_down_stream", (80, self.down_splits), 256, [self.inter, w["down"], w["shared_down"], self.top_experts, self.top_weights, self.x, self.tile_partials, self.tile_counters, t], 0, self.down_splits)
+        if t <= 8: return self.d.launch("expert_down_stream", (80, self.down_splits), 256, [self.inter, w["down"], w["shared_down"], self.top_experts, self.top_weights, self.x, self.tile_partials, self.tile_counters, t, self.shared_early], 0, self.down_splits)
         m = self.down_rows or DOWN_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, HIDDEN // m)
         self.d.launch(f"expert_down_m{m}", grid, 2 * m, [self.inter, w["down"], w["shared_down"], self.expert_counts[n], self.expert_tokens[n], self.most, self.slots, t, widest], tile_shared(m, widest, EXPERT_STAGES[m]))
     def dense_gate_up(self, t):
@@ -534,7 +531,7 @@ def time_ops(e, t, context=789, rounds=4):
     experts = len(e.top_experts[:t].unique())
     expert_bytes = lambda rows, shared=2: (experts + shared) * rows * 2
     ops = {"qkv_rope": (lambda n: e.qkv(t, n), every, 3 * HIDDEN * HIDDEN * 2), "paged_attention": (lambda n: e.attention(t, n), every, t * (context + 1) * 5120), "o_proj": (lambda n: e.o(t, n), every, HIDDEN * HIDDEN * 2),
-           "expert_gate_up": (lambda n: e.gate_up(t, n), moe, expert_bytes(2 * EXPERT_INTER * HIDDEN, 2 if t > 8 else 0)), "expert_down": (lambda n: e.down(t, n), moe, expert_bytes(EXPERT_INTER * HIDDEN)),
+           "expert_gate_up": (lambda n: e.gate_up(t, n), moe, expert_bytes(2 * EXPERT_INTER * HIDDEN, 2 if t > 8 or not e.shared_early else 0)), "expert_down": (lambda n: e.down(t, n), moe, expert_bytes(EXPERT_INTER * HIDDEN)),
            "dense_gate_up": (lambda n: e.dense_gate_up(t), [0], 2 * DENSE_INTER * HIDDEN * 2), "dense_down": (lambda n: e.dense_down(t), [0], DENSE_INTER * HIDDEN * 2),
            "lm_head": (lambda n: e.head(t), [0], VOCAB * HIDDEN * 2), "step_begin": (lambda n: e.begin(t), [0], 0)}
     if t > 8: ops["rms_norm of 8 slots"] = (lambda n: e.norm(t, 8, e.top_weights, e.w.norm), every, 0)
@@ -601,8 +598,7 @@ def timeline(e, t, context=789, steps=5):
 
 def main():
     p = argparse.ArgumentParser(); p.add_argument("what", nargs="*"); p.add_argument("--batches", default="1,8,32,64,128,256"); p.add_argument("--cubin"); p.add_argument("--json")
-    p.add_argument("--repeats", type=int, default=3); p.add_argument("--page", type=int, default=32); p.add_argument("--heads-first", action="store_true"); p.add_argument("--no-overlap", action="store_true")
-    p.add_argument("--carveout", action="append", default=[], help="kernel name prefix=percent of L1 given to shared memory")
+    p.add_argument("--check-batches", default="1,2,3,5,8,13,16,29,32,64,100,128,200,256"); p.add_argument("--repeats", type=int, default=3); p.add_argument("--page", type=int, default=32); p.add_argument("--heads-first", action="store_true"); p.add_argument("--no-overlap", action="store_true")
     p.add_argument("--sweep", default="", help=sweep.__doc__); p.add_argument("--set", action="append", default=[], help="engine attribute, name=integer")
     a = p.parse_args(); what = a.what or ["check", "walk", "time", "ops"]; batches = [int(b) for b in a.batches.split(",")]
     torch.manual_seed(7); torch.set_grad_enabled(False); torch.cuda.init(); torch.zeros(1, device=DEV)
@@ -610,7 +606,6 @@ def main():
         cubins = [os.path.join(a.cubin, f) for f in sorted(os.listdir(a.cubin)) if f.endswith(".cubin")] if a.cubin else compile_kernels(folder)
         driver = Driver(cubins)
     driver.overlap = not a.no_overlap
-    driver.carveouts = {k: int(v) for k, v in (c.split("=") for c in a.carveout)}
     clock = time.time(); weights = Weights(); torch.cuda.synchronize()
     result = dict(gpu=torch.cuda.get_device_name(), torch=torch.__version__, date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), arguments=sys.argv[1:], overlap=driver.overlap, page=a.page, heads_first=a.heads_first)
     try: result["clocks"] = subprocess.run(["nvidia-smi", "--query-gpu=clocks.sm,clocks.mem,power.limit,driver_version", "--format=csv,noheader"], capture_output=True, text=True).stdout.strip()
@@ -624,7 +619,7 @@ def main():
     try:
         if "check" in what:
             clock = time.time()
-            check_ops(driver, weights, [1, 2, 3, 5, 8, 13, 16, 29, 32, 64, 100, 128, 200, 256], checker, a.heads_first, a.page)
+            check_ops(driver, weights, [int(b) for b in a.check_batches.split(",")], checker, a.heads_first, a.page)
             for k, v in checker.rows.items(): print(f"  {k:56s} {v:.2e}")
             print(f"checks: {len(checker.rows)} kinds, {len(checker.failed)} failures, {time.time() - clock:.1f} s", flush=True); save()
         if {"walk", "time", "ops", "sweep", "timeline"} & set(what):
