@@ -15,7 +15,7 @@
 
 extern "C" __global__ void __launch_bounds__(STREAM_THREADS, 2) expert_down_stream(
     const bf16* inter, const bf16* routed, const bf16* shared_weight, const int* top_experts, const float* top_weights, bf16* x,
-    float* partials, int* counters, int tokens, int shared_ready) {
+    float* partials, int* counters, int tokens) {
     __shared__ float4 partial[STREAM_WARPS][32];
     __shared__ int chosen[STREAM_TOKENS * TOP_K];
     __shared__ float weights[STREAM_TOKENS * TOP_K];
@@ -52,7 +52,7 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS, 2) expert_down_stre
         float c[4] = {};
         WeightRows<STEPS> w;
         w.load(rows, rows + 8 * pitch);
-        if (!waited && (item >= 2 || !shared_ready)) { wait_for_previous_kernel(); let_next_kernel_start(); waited = true; }  // the shared experts' are complete
+        if (!waited) { wait_for_previous_kernel(); let_next_kernel_start(); waited = true; }
         uint4 token[STEPS];
 #pragma unroll
         for (int i = 0; i < STEPS; i++)

@@ -3,10 +3,10 @@
 // The shared experts (intermediate 1792) are two more experts of 896 that take every token; their output goes
 // to slots 6 and 7. Weights: routed [64, 2 x 896, 1280] and shared [2 x 1792, 1280], gate rows before up rows.
 //
-// expert_gate_up_stream   1 to 8 tokens: grid (28, min(64, 6 tokens)) x 256 threads. A block computes 32
-//                         gate rows with their up rows, 8 at a time, for one expert and all tokens that chose
-//                         it; warps share out K. Blocks past the last chosen expert leave at once. The shared
-//                         experts are done already (router_shared_stream).
+// expert_gate_up_stream   1 to 8 tokens: grid 2 x SMs (at least 224) x 256 threads. A tile is 8 gate rows with their
+//                         up rows of one expert, for all tokens; warps share out K. A block takes one tile of the
+//                         shared experts, loaded before the route is known, then its even share of the chosen
+//                         experts' tiles, the next one's weights always on their way.
 // expert_gate_up_mA       16 tokens and more: grid (1792 / A, shared chunks + 64). A block computes A / 2 gate
 //                         rows with their up rows for one expert, its tokens gathered 16, 32 or 64 at a time.
 // Memory                  4.59 MB an expert, once; tokens from L2.
@@ -23,8 +23,8 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS, 2) expert_gate_up_s
     __shared__ int chosen[STREAM_TOKENS * TOP_K], experts[EXPERTS];
     constexpr int STEPS = HIDDEN / K_STEP / STREAM_WARPS;
     const Lane at;
-    const int block = blockIdx.x, blocks = gridDim.x, shared_tiles = shared_weight ? SHARED_TILES : 0;
-    const bool has_shared = block < shared_tiles;
+    const int block = blockIdx.x, blocks = gridDim.x;
+    const bool has_shared = block < SHARED_TILES;
     const long long lane_offset = at.row * HIDDEN + at.warp * STEPS * K_STEP + at.part * 8;
     WeightRows<STEPS> even, odd;
     if (has_shared) {
@@ -46,8 +46,8 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS, 2) expert_gate_up_s
     __syncthreads();
 
     // This block's tiles: its shared one, then routed tiles so that all blocks get the same number, or one less.
-    const int total = shared_tiles + __popcll(bits) * TILES;
-    const int first = total * block / blocks - min(block, shared_tiles);
+    const int total = SHARED_TILES + __popcll(bits) * TILES;
+    const int first = total * block / blocks - min(block, SHARED_TILES);
     const int count = total * (block + 1) / blocks - total * block / blocks;
     auto load = [&](WeightRows<STEPS>& w, int i) {
         const int tile = first + i - has_shared;

@@ -1,17 +1,15 @@
 // Post-attention norm and router: residual + K splits of the output projection, RMSNorm, 64 gate logits,
 // softmax, the six best experts. Nothing is read back to the host.
 //
-// router_shared_stream 1 to 8 tokens: grid (tokens + 112) x 512 threads. A block a token routes it, four experts a
-//                      warp, the gate in registers before the token arrives; the residual is complete
-//                      (o_proj_stream adds it). The other blocks compute gate, up and SiLU of the shared experts,
-//                      which need no route, into slots 6 and 7.
+// router_top6_stream   1 to 8 tokens: one block of 512 threads a token, four experts a warp, the gate in registers
+//                      before the token arrives. The residual is complete (o_proj_stream adds it).
 // router_top6          16 tokens and more: min(tokens, 132) blocks x 1024 threads; a block keeps the gate in
 //                      registers (two experts a warp), walks its tokens, adds the K splits of o_proj, and fills
 //                      each expert's bucket: `expert_tokens[expert][i]` = token * 8 + slot.
 // Memory    164 KB of weights a block (L2 after the first), 2.5 KB + 5 KB a slot a token.
 // Routing   weights are softmax values over all 64, not renormalised; equal logits go to the lower expert.
 //           `round_logits` rounds the logits to bf16 first, as a bf16 gate GEMM does.
-#include "stream_tile.cuh"
+#include "common.cuh"
 
 constexpr int WARPS = 32, EXPERTS_A_WARP = EXPERTS / WARPS, LOADS = HIDDEN / 8 / 32;
 
@@ -38,8 +36,7 @@ __device__ __forceinline__ void take_top6(const float* logits, int lane, Take ta
     if (lane < TOP_K) take(lane, expert, __expf(own - highest) / total);
 }
 
-// One token's route: norm, gate logits, top 6. 16 warps.
-__device__ __forceinline__ void route_token(
+extern "C" __global__ void __launch_bounds__(512) router_top6_stream(
     const bf16* x, const bf16* norm_weight, const bf16* gate_weight, bf16* normed, int* top_experts, float* top_weights, int round_logits) {
     constexpr int EXPERTS_A_WARP = 4;
     __shared__ uint4 norm[HIDDEN / 8];
@@ -94,42 +91,6 @@ __device__ __forceinline__ void route_token(
         top_experts[token * TOP_K + k] = expert;
         top_weights[token * TOP_K + k] = weight;
     });
-}
-
-// Two tiles of 8 gate and 8 up rows of the shared experts for all tokens, 8 warps a tile. The weights arrive while
-// the output projection runs, so this work hides behind the router's latency.
-__device__ __forceinline__ void shared_gate_up(const bf16* x, const bf16* norm_weight, const bf16* weight, bf16* inter, int tokens, int block) {
-    __shared__ __align__(16) bf16 normed[STREAM_TOKENS * NORMED_PITCH];
-    __shared__ float4 partial[2][STREAM_WARPS][32];
-    constexpr int STEPS = HIDDEN / K_STEP / STREAM_WARPS;
-    Lane at;
-    const int half = at.warp / STREAM_WARPS;
-    at.warp %= STREAM_WARPS;
-    const int row = (block * 2 + half) * 8 + at.row, k0 = at.warp * STEPS * K_STEP;
-    const bf16* gate = weight + row * HIDDEN + k0 + at.part * 8;
-    WeightRows<STEPS> w;
-    w.load(gate, gate + SHARED_INTER * HIDDEN);
-    wait_for_previous_kernel();
-    let_next_kernel_start();
-    if (half == 0) norm_tokens(normed, x, norm_weight, tokens, at);
-    __syncthreads();
-    float c[4] = {};
-#pragma unroll
-    for (int i = 0; i < STEPS; i++) w.multiply(c, i, normed_tokens(normed, k0 + i * K_STEP, at));
-    sum_over_warps(c, partial[half], at);
-    if (at.warp) return;
-#pragma unroll
-    for (int j = 0; j < 2; j++) {
-        const int n = at.part * 2 + j;
-        if (n < tokens) inter[n * INTER_PITCH + TOP_K * EXPERT_INTER + row] = to_bf16(silu(c[j]) * c[2 + j]);
-    }
-}
-
-extern "C" __global__ void __launch_bounds__(512) router_shared_stream(
-    const bf16* x, const bf16* norm_weight, const bf16* gate_weight, const bf16* shared_gate_up_weight, bf16* normed, int* top_experts,
-    float* top_weights, bf16* inter, int tokens, int round_logits) {
-    if (blockIdx.x < tokens) route_token(x, norm_weight, gate_weight, normed, top_experts, top_weights, round_logits);
-    else shared_gate_up(x, norm_weight, shared_gate_up_weight, inter, tokens, blockIdx.x - tokens);
 }
 
 extern "C" __global__ void __launch_bounds__(1024) router_top6(

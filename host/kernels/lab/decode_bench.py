@@ -175,7 +175,7 @@ class Engine:
         angle = torch.arange(8192, device=DEV, dtype=torch.float64)[:, None] * 10000.0 ** (-torch.arange(64, device=DEV, dtype=torch.float64) / 64)
         self.cos_sin = torch.stack([angle.cos(), angle.sin()], -1).float().contiguous()
         self.attention_rows, self.down_splits, self.dense_splits, self.guard, self.round_logits = 0, 2, 2, False, False
-        self.shared_early, self.gate_blocks = True, 2 * SMS
+        self.gate_blocks = 2 * SMS
         self.gate_rows, self.down_rows, self.splits = 0, 0, 0         # 0: the table's choice
 
     def fill_cache(self, std=0.72):
@@ -212,7 +212,7 @@ class Engine:
         self.d.launch("o_proj_" + name, (HIDDEN // m, -(-t // c), self.o_splits(t)), warps * 32, [self.attended, w, self.slots, t], tile_shared(m, c, stages))
     def router(self, t, n):
         w = self.w.layers[n]
-        if t <= 8: return self.d.launch("router_shared_stream", (t + (112 if self.shared_early else 0),), 512, [self.x, w["post_norm"], w["gate"], w["shared_gate_up"], self.normed, self.top_experts, self.top_weights, self.inter, t, self.round_logits])
+        if t <= 8: return self.d.launch("router_top6_stream", (t,), 512, [self.x, w["post_norm"], w["gate"], self.normed, self.top_experts, self.top_weights, self.round_logits])
         self.d.launch("router_top6", (min(t, SMS),), 1024, [self.x, self.slots, self.o_splits(t), w["post_norm"], w["gate"], self.normed, self.top_experts, self.top_weights,
                       self.expert_counts[n], self.expert_tokens[n], self.most, self.lengths, t, self.round_logits])
     def o_splits(self, t): return self.splits or O_SPLITS[bucket(t)]
@@ -221,12 +221,12 @@ class Engine:
         return (rows, 2 * -(-t // widest) + EXPERTS), widest
     def gate_up(self, t, n):
         w = self.w.layers[n]
-        if t <= 8: return self.d.launch("expert_gate_up_stream", (self.gate_blocks,), 256, [self.normed, w["gate_up"], None if self.shared_early else w["shared_gate_up"], self.top_experts, self.inter, t])
+        if t <= 8: return self.d.launch("expert_gate_up_stream", (self.gate_blocks,), 256, [self.normed, w["gate_up"], w["shared_gate_up"], self.top_experts, self.inter, t])
         m = self.gate_rows or GATE_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, 2 * EXPERT_INTER // m)
         self.d.launch(f"expert_gate_up_m{m}", grid, 2 * m, [self.normed, w["gate_up"], w["shared_gate_up"], self.expert_counts[n], self.expert_tokens[n], self.most, self.inter, t, widest], tile_shared(m, widest, EXPERT_STAGES[m]))
     def down(self, t, n):
         w = self.w.layers[n]
-        if t <= 8: return self.d.launch("expert_down_stream", (80, self.down_splits), 256, [self.inter, w["down"], w["shared_down"], self.top_experts, self.top_weights, self.x, self.tile_partials, self.tile_counters, t, self.shared_early], 0, self.down_splits)
+        if t <= 8: return self.d.launch("expert_down_stream", (80, self.down_splits), 256, [self.inter, w["down"], w["shared_down"], self.top_experts, self.top_weights, self.x, self.tile_partials, self.tile_counters, t], 0, self.down_splits)
         m = self.down_rows or DOWN_ROWS[bucket(t)]; grid, widest = self.expert_grid(t, HIDDEN // m)
         self.d.launch(f"expert_down_m{m}", grid, 2 * m, [self.inter, w["down"], w["shared_down"], self.expert_counts[n], self.expert_tokens[n], self.most, self.slots, t, widest], tile_shared(m, widest, EXPERT_STAGES[m]))
     def dense_gate_up(self, t):
@@ -529,9 +529,9 @@ def time_ops(e, t, context=789, rounds=4):
     torch.cuda.synchronize()
     moe, every = range(1, LAYERS), range(LAYERS)
     experts = len(e.top_experts[:t].unique())
-    expert_bytes = lambda rows, shared=2: (experts + shared) * rows * 2
+    expert_bytes = lambda rows: (experts + 2) * rows * 2
     ops = {"qkv_rope": (lambda n: e.qkv(t, n), every, 3 * HIDDEN * HIDDEN * 2), "paged_attention": (lambda n: e.attention(t, n), every, t * (context + 1) * 5120), "o_proj": (lambda n: e.o(t, n), every, HIDDEN * HIDDEN * 2),
-           "expert_gate_up": (lambda n: e.gate_up(t, n), moe, expert_bytes(2 * EXPERT_INTER * HIDDEN, 2 if t > 8 or not e.shared_early else 0)), "expert_down": (lambda n: e.down(t, n), moe, expert_bytes(EXPERT_INTER * HIDDEN)),
+           "expert_gate_up": (lambda n: e.gate_up(t, n), moe, expert_bytes(2 * EXPERT_INTER * HIDDEN)), "expert_down": (lambda n: e.down(t, n), moe, expert_bytes(EXPERT_INTER * HIDDEN)),
            "dense_gate_up": (lambda n: e.dense_gate_up(t), [0], 2 * DENSE_INTER * HIDDEN * 2), "dense_down": (lambda n: e.dense_down(t), [0], DENSE_INTER * HIDDEN * 2),
            "lm_head": (lambda n: e.head(t), [0], VOCAB * HIDDEN * 2), "step_begin": (lambda n: e.begin(t), [0], 0)}
     if t > 8: ops["rms_norm of 8 slots"] = (lambda n: e.norm(t, 8, e.top_weights, e.w.norm), every, 0)
@@ -546,7 +546,7 @@ def time_ops(e, t, context=789, rounds=4):
         e.x.normal_(); e.best.zero_()
     # the router last: its buckets fill up, so the counts are put back each time round
     if t <= 8:
-        g = e.graph(lambda: [e.router(t, n) for _ in range(rounds) for n in moe]); us = statistics.median(events(g.replay, 7)) * 1e3 / (rounds * len(moe)); out["router_shared"] = dict(us=us, gb_s=4 * EXPERT_INTER * HIDDEN * 2 / us / 1e3)
+        g = e.graph(lambda: [e.router(t, n) for _ in range(rounds) for n in moe]); us = statistics.median(events(g.replay, 7)) * 1e3 / (rounds * len(moe)); out["router_top6"] = dict(us=us, gb_s=None)
     print(f"ops at batch {t}, context {context}, {experts} experts chosen: " + "; ".join(f"{k} {v['us']:.1f} us" + (f" {v['gb_s']:.0f} GB/s" if v["gb_s"] else "") for k, v in out.items()), flush=True)
     return dict(batch=t, context=context, experts=experts, ops=out)
 
@@ -607,7 +607,7 @@ def main():
         driver = Driver(cubins)
     driver.overlap = not a.no_overlap
     clock = time.time(); weights = Weights(); torch.cuda.synchronize()
-    result = dict(gpu=torch.cuda.get_device_name(), torch=torch.__version__, date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), arguments=sys.argv[1:], overlap=driver.overlap, page=a.page, heads_first=a.heads_first)
+    result = dict(gpu=torch.cuda.get_device_name(), torch=torch.__version__, date=time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()), arguments=" ".join(what), batches=batches, settings=a.set, overlap=driver.overlap, page=a.page, heads_first=a.heads_first)
     try: result["clocks"] = subprocess.run(["nvidia-smi", "--query-gpu=clocks.sm,clocks.mem,power.limit,driver_version", "--format=csv,noheader"], capture_output=True, text=True).stdout.strip()
     except OSError: pass
     print(f"{result['gpu']} weights {time.time() - clock:.1f} s", flush=True)
