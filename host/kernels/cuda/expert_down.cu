@@ -11,6 +11,7 @@
 #include "gemm_tile.cuh"
 #include "stream_tile.cuh"
 #include "chosen_experts.cuh"
+#include "expert_rows.cuh"
 #include "residual_splits.cuh"
 
 extern "C" __global__ void __launch_bounds__(STREAM_THREADS, 2) expert_down_stream(
@@ -73,7 +74,7 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS, 2) expert_down_stre
 }
 
 template <class S, class RowOf>
-__device__ __forceinline__ void down_tile(const bf16* inter, const bf16* rows, int pitch, int count, bool waits, RowOf row_of, float* slots) {
+__device__ __forceinline__ void down_tile(const bf16* inter, const bf16* rows, int pitch, int count, RowOf row_of, float* slots) {
     extern __shared__ __align__(128) unsigned char shared[];
     const int row0 = blockIdx.x * S::BM;
     Copies<S> copies;
@@ -82,7 +83,7 @@ __device__ __forceinline__ void down_tile(const bf16* inter, const bf16* rows, i
         if (first) __syncthreads();
         copies.from_tokens(inter, [&](int n) { return first + n < count ? row_of(first + n) * EXPERT_INTER : Copies<S>::ABSENT; });
         float acc[S::MI][S::NI][4];
-        multiply_tile<S>(acc, shared_address(shared), copies, EXPERT_INTER / BK, waits);
+        multiply_tile<S>(acc, shared_address(shared), copies, EXPERT_INTER / BK, true);
         for_each_result<S>(acc, [&](int row, int column, const float (&c)[4]) {
 #pragma unroll
             for (int j = 0; j < 2; j++)
@@ -95,37 +96,30 @@ __device__ __forceinline__ void down_tile(const bf16* inter, const bf16* rows, i
     }
 }
 
+template <int BM, int STAGES, class RowOf>
+__device__ __forceinline__ void down_rows(const bf16* inter, const bf16* rows, int pitch, int count, int widest, RowOf row_of, float* slots) {
+    constexpr int WM = BM / 16;
+    if (count <= 16) down_tile<Tile<BM, 16, WM, 1, STAGES>>(inter, rows, pitch, count, row_of, slots);
+    else if (count <= 32 || widest == 32) down_tile<Tile<BM, 32, WM, 1, STAGES>>(inter, rows, pitch, count, row_of, slots);
+    else down_tile<Tile<BM, 64, WM, 1, STAGES>>(inter, rows, pitch, count, row_of, slots);
+}
+
 template <int BM, int STAGES>
 __device__ __forceinline__ void down_item(
     const bf16* inter, const bf16* routed, const bf16* shared_weight, const int* expert_counts, const int* expert_tokens,
     int bucket_pitch, float* slots, int tokens, int widest) {
-    constexpr int WM = BM / 16;
-    const int chunks = (tokens + widest - 1) / widest;
-    int item = blockIdx.y;
-    const bf16* rows;
-    int pitch, count;
-    auto compute = [&](bool waits, auto row_of) {
-        if (count <= 16) down_tile<Tile<BM, 16, WM, 1, STAGES>>(inter, rows, pitch, count, waits, row_of, slots);
-        else if (count <= 32 || widest == 32) down_tile<Tile<BM, 32, WM, 1, STAGES>>(inter, rows, pitch, count, waits, row_of, slots);
-        else down_tile<Tile<BM, 64, WM, 1, STAGES>>(inter, rows, pitch, count, waits, row_of, slots);
-    };
-    if (item < 2 * chunks) {
-        const int half = item & 1, first = (item >> 1) * widest;
-        rows = shared_weight + half * EXPERT_INTER;
-        pitch = SHARED_INTER;
-        count = min(widest, tokens - first);
-        compute(true, [=](int i) { return (first + i) * SLOTS + TOP_K + half; });
+    const int shared_items = 2 * ((tokens + widest - 1) / widest);
+    if (blockIdx.y < shared_items) {
+        const int half = blockIdx.y & 1, first = (blockIdx.y >> 1) * widest;
+        down_rows<BM, STAGES>(inter, shared_weight + half * EXPERT_INTER, SHARED_INTER, min(widest, tokens - first), widest, SharedRows{first, half}, slots);
     } else {
-        item -= 2 * chunks;  // the router, two kernels ago, is complete
-        count = __ldcg(expert_counts + item);
-        rows = routed + (long long)item * HIDDEN * EXPERT_INTER;
-        pitch = EXPERT_INTER;
-        const int* bucket = expert_tokens + item * bucket_pitch;
+        const int expert = blockIdx.y - shared_items, count = __ldcg(expert_counts + expert);  // the router, two kernels ago, is complete
         if (count == 0) {
             wait_for_previous_kernel();
             return;
         }
-        compute(true, [=](int i) { return __ldcg(bucket + i); });
+        down_rows<BM, STAGES>(inter, routed + (long long)expert * HIDDEN * EXPERT_INTER, EXPERT_INTER, count, widest,
+                              BucketRows{expert_tokens + expert * bucket_pitch}, slots);
     }
 }
 

@@ -13,6 +13,7 @@
 #include "gemm_tile.cuh"
 #include "stream_tile.cuh"
 #include "chosen_experts.cuh"
+#include "expert_rows.cuh"
 
 constexpr int TILES = EXPERT_INTER / 8;                // row tiles of an expert: 8 gate rows and their up rows
 constexpr int SHARED_TILES = SHARED_INTER / 8;
@@ -109,35 +110,30 @@ __device__ __forceinline__ void gate_up_tile(const bf16* normed, const bf16* gat
     }
 }
 
+// The narrowest tile that holds the expert's tokens, up to `widest`.
+template <int BM, int STAGES, class RowOf>
+__device__ __forceinline__ void gate_up_rows(const bf16* normed, const bf16* gate, int up_row, int count, int widest, bool waits, RowOf row_of, bf16* inter) {
+    constexpr int WM = BM / 16;
+    if (count <= 16) gate_up_tile<Tile<BM, 16, WM, 1, STAGES>>(normed, gate, up_row, count, waits, row_of, inter);
+    else if (count <= 32 || widest == 32) gate_up_tile<Tile<BM, 32, WM, 1, STAGES>>(normed, gate, up_row, count, waits, row_of, inter);
+    else gate_up_tile<Tile<BM, 64, WM, 1, STAGES>>(normed, gate, up_row, count, waits, row_of, inter);
+}
+
 template <int BM, int STAGES>
 __device__ __forceinline__ void gate_up_item(
     const bf16* normed, const bf16* routed, const bf16* shared_weight, const int* expert_counts, const int* expert_tokens,
     int bucket_pitch, bf16* inter, int tokens, int widest) {
-    constexpr int WM = BM / 16;
-    const int chunks = (tokens + widest - 1) / widest;
-    int item = blockIdx.y;
-    const bf16* gate;
-    int up_row, count;
-    auto compute = [&](bool waits, auto row_of) {
-        if (count <= 16) gate_up_tile<Tile<BM, 16, WM, 1, STAGES>>(normed, gate, up_row, count, waits, row_of, inter);
-        else if (count <= 32 || widest == 32) gate_up_tile<Tile<BM, 32, WM, 1, STAGES>>(normed, gate, up_row, count, waits, row_of, inter);
-        else gate_up_tile<Tile<BM, 64, WM, 1, STAGES>>(normed, gate, up_row, count, waits, row_of, inter);
-    };
-    if (item < 2 * chunks) {
-        const int half = item & 1, first = (item >> 1) * widest;
-        gate = shared_weight + (long long)half * EXPERT_INTER * HIDDEN;
-        up_row = SHARED_INTER;
-        count = min(widest, tokens - first);
-        compute(true, [=](int i) { return (first + i) * SLOTS + TOP_K + half; });
+    const int shared_items = 2 * ((tokens + widest - 1) / widest);
+    if (blockIdx.y < shared_items) {
+        const int half = blockIdx.y & 1, first = (blockIdx.y >> 1) * widest;
+        gate_up_rows<BM, STAGES>(normed, shared_weight + half * EXPERT_INTER * HIDDEN, SHARED_INTER, min(widest, tokens - first), widest, true,
+                                 SharedRows{first, half}, inter);
     } else {
         wait_for_previous_kernel();  // which experts have work is the router's to say
         let_next_kernel_start();
-        item -= 2 * chunks;
-        count = __ldcg(expert_counts + item);
-        gate = routed + (long long)item * 2 * EXPERT_INTER * HIDDEN;
-        up_row = EXPERT_INTER;
-        const int* bucket = expert_tokens + item * bucket_pitch;
-        compute(false, [=](int i) { return __ldcg(bucket + i); });
+        const int expert = blockIdx.y - shared_items;
+        gate_up_rows<BM, STAGES>(normed, routed + (long long)expert * 2 * EXPERT_INTER * HIDDEN, EXPERT_INTER, __ldcg(expert_counts + expert),
+                                 widest, false, BucketRows{expert_tokens + expert * bucket_pitch}, inter);
     }
 }
 
