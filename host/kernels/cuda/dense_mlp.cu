@@ -9,6 +9,8 @@
 // dense_gate_up_mAnB    16 and more: grid (13696 / A, tokens / B). Takes its norm's output.
 // dense_down_mAnB       grid (1280 / A, tokens / B, 8 splits of K), f32 slots for `rms_norm`.
 // Memory                35.1 MB and 17.5 MB, once a step.
+// Reached               H200, 2026-11-24: gate_up 10.9, 12.6, 11.1, 13.7, 25.4, 33.4 us and down 7.2, 7.4, 7.2, 9.8, 15.7,
+//                       23.2 us at 1, 8, 32, 64, 128, 256 tokens.
 #include "gemm_tile.cuh"
 #include "stream_tile.cuh"
 #include "residual_splits.cuh"

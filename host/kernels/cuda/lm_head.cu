@@ -8,6 +8,8 @@
 //                  Must be zero before; `step_end` decodes and clears it.
 // Bans             optional: rows listed in ban_ids[token][0 .. ban_counts[token]] cannot win (`ngram_guard`).
 // Memory           331 MB of weights.
+// Reached          H200, 2026-11-24: 74.8, 76.0, 84.3, 97.5, 145, 277 us at 1, 8, 32, 64, 128, 256 tokens; 4,426 GB/s at 1,
+//                  306 TFLOP/s at 256, where L2 is the limit.
 #include "gemm_tile.cuh"
 #include "stream_tile.cuh"
 

@@ -4,6 +4,7 @@
 // (window 0: the whole history); the token that followed an equal stretch is banned unless whitelisted.
 // Launch    one block of 256 threads a sequence, before lm_head.
 // Memory    the window, 4 B a token: latency only.
+// Reached   H200, 2026-11-24: with it a whole step takes 3 us more at 1 sequence, 14 us more at 256.
 // Limit     BAN_PITCH different tokens a sequence; `overflows` counts what did not fit, so it is never silent.
 #include "common.cuh"
 

@@ -4,6 +4,7 @@
 // o_proj_mAnB     16 tokens and more: grid (1280 / A, tokens / B, K splits). Each split of K leaves f32 sums in
 //                 a slot of its own; `rms_norm` or `router_top6` adds them to the residual.
 // Memory          3.28 MB of weights.
+// Reached         H200, 2026-11-24: 2.7, 3.5, 2.5, 3.5, 4.3, 6.8 us at 1, 8, 32, 64, 128, 256 tokens: mostly start and end.
 #include "gemm_tile.cuh"
 #include "stream_tile.cuh"
 

@@ -4,6 +4,7 @@
 // K splits of the output projection it finishes that product.
 // Launch   one block of 160 threads a token, 8 values a thread.
 // Memory   a token reads 2.5 KB + 5 KB a slot (f32, from L2) and writes 5 KB.
+// Reached  H200, 2026-11-24: with 8 slots 2.2, 2.7, 3.9 us at 32, 128, 256 tokens.
 #include "common.cuh"
 
 extern "C" __global__ void __launch_bounds__(160) rms_norm(

@@ -7,6 +7,7 @@
 //                      registers (two experts a warp), walks its tokens, adds the K splits of o_proj, and fills
 //                      each expert's bucket: `expert_tokens[expert][i]` = token * 8 + slot.
 // Memory    164 KB of weights a block (L2 after the first), 2.5 KB + 5 KB a slot a token.
+// Reached   H200, 2026-11-24: router_top6_stream 3.3 us at 1, 3.4 at 8 tokens.
 // Routing   weights are softmax values over all 64, not renormalised; equal logits go to the lower expert.
 //           `round_logits` rounds the logits to bf16 first, as a bf16 gate GEMM does.
 #include "common.cuh"

@@ -4,6 +4,7 @@
 //             it for layer 0; the last block shares the sequences' contexts out into attention items.
 // step_end    one block of 256 threads: decodes the packed argmax, appends the token to its sequence.
 // Memory      2.5 KB read and 5 KB written a token: latency, not bandwidth.
+// Reached     H200, 2026-11-24: step_begin 3.8, 3.2, 6.0 us at 1, 32, 256 tokens.
 #include "common.cuh"
 
 // Chunks of 64, 96, .. 512 tokens: shorter ones are mostly start-up, longer ones end unevenly.

@@ -141,7 +141,6 @@ TILES = {
     "dense": {16: ("m64n16", 64, 16, 4, 5), 32: ("m64n32", 64, 32, 4, 5), 64: ("m64n64", 64, 64, 4, 5), 128: ("m64n64", 64, 64, 4, 5), 256: ("m128n128", 128, 128, 8, 3)},
     "head": {16: ("m128n16", 128, 16, 8, 4), 32: ("m128n32", 128, 32, 8, 4), 64: ("m128n64", 128, 64, 8, 4), 128: ("m128n128", 128, 128, 8, 3), 256: ("m128n128", 128, 128, 8, 3)},
 }
-EXTRA_TILES = {}                               # tiles no batch uses by default, for sweeps
 O_SPLITS = {16: 4, 32: 4, 64: 4, 128: 4, 256: 2}
 ATTENTION_ROWS = {8: 26, 16: 39, 32: 78, 64: 39, 128: 78, 256: 156}   # 13, 26, 39 fill the SMs once with one, two, three blocks each
 GATE_ROWS = {16: 64, 32: 64, 64: 64, 128: 128, 256: 128}
@@ -565,7 +564,7 @@ def sweep(e, text, context=789, steps=200):
         for item in filter(None, settings.split(",")):
             k, v = item.split("=")
             if k in TILES:                                  # head=m128n128: the tile an op uses for this batch
-                tile = next((x for x in TILES[k].values() if x[0] == v), None) or EXTRA_TILES[k, v]
+                tile = next(x for x in TILES[k].values() if x[0] == v)
                 was[k] = TILES[k][bucket(t)]; TILES[k][bucket(t)] = tile
             else: was[k] = getattr(e, k); setattr(e, k, type(was[k])(int(v)))
         first = torch.randint(1000, 120000, (t,)).tolist(); e.start(first, [context] * t); e.step(t); torch.cuda.synchronize()
