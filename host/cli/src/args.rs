@@ -6,7 +6,12 @@ use std::path::PathBuf;
 
 /// Turns documents into text: PDF and images in, Markdown, HTML and JSON out, through sandboxed components.
 #[derive(Debug, Parser)]
-#[command(name = "ocr-host", version, args_conflicts_with_subcommands = true, max_term_width = 100)]
+#[command(
+    name = "ocr-host",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 100
+)]
 #[command(after_help = "\
 Examples:
   ocr-host scan.pdf                          print it as Markdown
@@ -68,7 +73,12 @@ pub struct ConvertArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(36..=1200))]
     pub dpi: Option<u32>,
     /// Password of encrypted PDFs
-    #[arg(long, value_name = "PASSWORD", env = "OCR_HOST_PDF_PASSWORD", hide_env_values = true)]
+    #[arg(
+        long,
+        value_name = "PASSWORD",
+        env = "OCR_HOST_PDF_PASSWORD",
+        hide_env_values = true
+    )]
     pub pdf_password: Option<String>,
     /// Threads that recognise [default: one a core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]

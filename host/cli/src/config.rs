@@ -32,8 +32,11 @@ pub struct Config {
 
 /// Fills what the command line left open from the configuration file.
 pub fn complete(args: &mut ConvertArgs) -> Result<(), Failed> {
-    let Some(path) = find(args.config.as_deref()) else { return Ok(()) };
-    let wrong = |error: String| Failed::new(Exit::Config, format!("{}: {}", path.display(), error.trim_end()));
+    let Some(path) = find(args.config.as_deref()) else {
+        return Ok(());
+    };
+    let wrong =
+        |error: String| Failed::new(Exit::Config, format!("{}: {}", path.display(), error.trim_end()));
     let text = std::fs::read_to_string(&path).map_err(|e| wrong(format!("can't be read: {e}")))?;
     let config: Config = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
     // Relative paths in the file are relative to it.
@@ -46,7 +49,10 @@ pub fn complete(args: &mut ConvertArgs) -> Result<(), Failed> {
         args.plugin = config.plugin.into_iter().map(|p| beside(&here, p)).collect();
     }
     if args.pages.is_none() {
-        args.pages = config.pages.map(|p| p.parse().map_err(|e: String| wrong(format!("pages: {e}")))).transpose()?;
+        args.pages = config
+            .pages
+            .map(|p| p.parse().map_err(|e: String| wrong(format!("pages: {e}"))))
+            .transpose()?;
     }
     if let Some(dpi) = config.dpi.filter(|dpi| !(36..=1200).contains(dpi)) {
         return Err(wrong(format!("dpi: {dpi} is not in 36..=1200")));
@@ -60,10 +66,15 @@ pub fn complete(args: &mut ConvertArgs) -> Result<(), Failed> {
     args.rescue = args.rescue.or(config.rescue);
     args.progress = args.progress.or(config.progress);
     // Flags are read after these, so they win.
-    let limits = config.plugin_limit.iter().map(|(name, value)| format!("{name}={}", plain(value)));
+    let limits = config
+        .plugin_limit
+        .iter()
+        .map(|(name, value)| format!("{name}={}", plain(value)));
     args.plugin_limit.splice(0..0, limits);
     let options = config.plugin_opt.iter().flat_map(|(plugin, options)| {
-        options.iter().map(move |(key, value)| format!("{plugin}.{key}={}", plain(value)))
+        options
+            .iter()
+            .map(move |(key, value)| format!("{plugin}.{key}={}", plain(value)))
     });
     args.plugin_opt.splice(0..0, options);
     Ok(())
@@ -82,7 +93,11 @@ fn find(named: Option<&Path>) -> Option<PathBuf> {
 /// A plugin's path relative to the file; names of built-in components stay as they are.
 fn beside(here: &Path, plugin: String) -> String {
     let path = here.join(&plugin);
-    if path.is_file() { path.display().to_string() } else { plugin }
+    if path.is_file() {
+        path.display().to_string()
+    } else {
+        plugin
+    }
 }
 
 /// A value as it would stand on the command line.
@@ -113,7 +128,10 @@ mod tests {
     fn flags_win_over_the_file() {
         let toml = "to = ['html']\ndpi = 300\njobs = 3\n[plugin-limit]\nmemory = '1GiB'\n[plugin-opt.html-out]\nboxes = false";
         let args = completed(toml, &["--dpi", "200", "--plugin-limit", "memory=2GiB"]).unwrap();
-        assert_eq!((args.dpi, args.jobs, &args.to[..]), (Some(200), Some(3), &["html".to_owned()][..]));
+        assert_eq!(
+            (args.dpi, args.jobs, &args.to[..]),
+            (Some(200), Some(3), &["html".to_owned()][..])
+        );
         assert_eq!(args.plugin_limit, ["memory=1GiB", "memory=2GiB"]);
         assert_eq!(args.plugin_opt, ["html-out.boxes=false"]);
     }
@@ -123,6 +141,10 @@ mod tests {
         let error = completed("dpi = 300\nformat = 'md'\n", &[]).unwrap_err();
         assert!(error.contains("line 2") && error.contains("format"), "{error}");
         assert!(completed("dpi = 9000", &[]).unwrap_err().contains("36..=1200"));
-        assert!(completed("pages = '0'", &[]).unwrap_err().contains("count from 1"));
+        assert!(
+            completed("pages = '0'", &[])
+                .unwrap_err()
+                .contains("count from 1")
+        );
     }
 }

@@ -51,13 +51,19 @@ pub trait OrExit<T> {
 
 impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
     fn or_exit(self, exit: Exit) -> Result<T, Failed> {
-        self.map_err(|error| Failed { exit, error: error.into() })
+        self.map_err(|error| Failed {
+            exit,
+            error: error.into(),
+        })
     }
 }
 
 impl Failed {
     /// A failure in words.
     pub fn new(exit: Exit, message: impl std::fmt::Display) -> Self {
-        Self { exit, error: anyhow::anyhow!("{message}") }
+        Self {
+            exit,
+            error: anyhow::anyhow!("{message}"),
+        }
     }
 }

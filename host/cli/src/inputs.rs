@@ -34,9 +34,15 @@ impl Input {
             From::File(path) => Source::open(path),
             From::Stdin => {
                 let mut bytes = Vec::new();
-                std::io::stdin().lock().take(STDIN_BYTES + 1).read_to_end(&mut bytes)?;
+                std::io::stdin()
+                    .lock()
+                    .take(STDIN_BYTES + 1)
+                    .read_to_end(&mut bytes)?;
                 if bytes.len() as u64 > STDIN_BYTES {
-                    let why = format!("standard input holds more than {} GiB; give a file instead", STDIN_BYTES >> 30);
+                    let why = format!(
+                        "standard input holds more than {} GiB; give a file instead",
+                        STDIN_BYTES >> 30
+                    );
                     return Err(std::io::Error::other(why));
                 }
                 Ok(Source::from_bytes("stdin", bytes))
@@ -52,7 +58,10 @@ pub fn expand(typed: &[String], extensions: &[String]) -> Result<Vec<Input>, Fai
         let path = PathBuf::from(text);
         if text == "-" {
             if found.iter().any(|(from, _)| matches!(from, From::Stdin)) {
-                return Err(Failed::new(Exit::Arguments, "standard input (-) can be read once"));
+                return Err(Failed::new(
+                    Exit::Arguments,
+                    "standard input (-) can be read once",
+                ));
             }
             found.push((From::Stdin, PathBuf::new()));
         } else if path.is_dir() {
@@ -61,11 +70,15 @@ pub fn expand(typed: &[String], extensions: &[String]) -> Result<Vec<Input>, Fai
                 .map_err(|e| Failed::new(Exit::FileAccess, format!("{text}: {e}")))?;
             if files.is_empty() {
                 let known = extensions.join(", ");
-                return Err(Failed::new(Exit::Input, format!("{text}: no documents in this folder ({known})")));
+                return Err(Failed::new(
+                    Exit::Input,
+                    format!("{text}: no documents in this folder ({known})"),
+                ));
             }
             found.extend(files.into_iter().map(|(file, folder)| (From::File(file), folder)));
         } else if !path.exists() && text.contains(['*', '?', '[']) {
-            let matches = glob::glob(text).map_err(|e| Failed::new(Exit::Arguments, format!("{text}: {e}")))?;
+            let matches =
+                glob::glob(text).map_err(|e| Failed::new(Exit::Arguments, format!("{text}: {e}")))?;
             let files: Vec<PathBuf> = matches.flatten().filter(|p| p.is_file()).collect();
             if files.is_empty() {
                 return Err(Failed::new(Exit::Input, format!("{text}: nothing matches")));
@@ -81,7 +94,12 @@ pub fn expand(typed: &[String], extensions: &[String]) -> Result<Vec<Input>, Fai
 
 /// Files below `folder`, sorted, with their folder relative to where the walk began. Links to folders are not
 /// followed, so a walk ends.
-fn walk(root: &Path, below: &Path, extensions: &[String], found: &mut Vec<(PathBuf, PathBuf)>) -> std::io::Result<()> {
+fn walk(
+    root: &Path,
+    below: &Path,
+    extensions: &[String],
+    found: &mut Vec<(PathBuf, PathBuf)>,
+) -> std::io::Result<()> {
     let mut entries = std::fs::read_dir(root.join(below))?.collect::<std::io::Result<Vec<_>>>()?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {
@@ -91,7 +109,10 @@ fn walk(root: &Path, below: &Path, extensions: &[String], found: &mut Vec<(PathB
         }
         if kind.is_dir() {
             walk(root, &below.join(entry.file_name()), extensions, found)?;
-        } else if path.extension().is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known))) {
+        } else if path
+            .extension()
+            .is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known)))
+        {
             found.push((path, below.to_owned()));
         }
     }
@@ -103,7 +124,8 @@ const RESERVED: &str = "report";
 
 /// Gives each document an output name: its stem; where stems meet, the whole file name; where those meet, a number.
 fn name(found: Vec<(From, PathBuf)>) -> Vec<Input> {
-    let text = |part: Option<&std::ffi::OsStr>| part.map_or("document".into(), |p| p.to_string_lossy().into_owned());
+    let text =
+        |part: Option<&std::ffi::OsStr>| part.map_or("document".into(), |p| p.to_string_lossy().into_owned());
     let stem = |from: &From| match from {
         From::Stdin => "stdin".to_owned(),
         From::File(path) => text(path.file_stem()),
@@ -130,7 +152,12 @@ fn name(found: Vec<(From, PathBuf)>) -> Vec<Input> {
         if *count > 1 {
             name = format!("{name}-{count}");
         }
-        inputs.push(Input { shown, from, folder, name });
+        inputs.push(Input {
+            shown,
+            from,
+            folder,
+            name,
+        });
     }
     inputs
 }
@@ -140,7 +167,10 @@ mod tests {
     use super::*;
 
     fn names(paths: &[&str]) -> Vec<String> {
-        let found = paths.iter().map(|p| (From::File(p.into()), PathBuf::new())).collect();
+        let found = paths
+            .iter()
+            .map(|p| (From::File(p.into()), PathBuf::new()))
+            .collect();
         name(found).into_iter().map(|i| i.name).collect()
     }
 
@@ -149,7 +179,10 @@ mod tests {
         assert_eq!(names(&["a/x.pdf", "b/y.pdf"]), ["x", "y"]);
         assert_eq!(names(&["x.pdf", "X.png", "y.pdf"]), ["x.pdf", "X.png", "y"]);
         assert_eq!(names(&["report.pdf", "y.pdf"]), ["report.pdf", "y"]);
-        assert_eq!(names(&["a/x.pdf", "b/x.pdf", "c/x.pdf"]), ["x.pdf", "x.pdf-2", "x.pdf-3"]);
+        assert_eq!(
+            names(&["a/x.pdf", "b/x.pdf", "c/x.pdf"]),
+            ["x.pdf", "x.pdf-2", "x.pdf-3"]
+        );
     }
 
     #[test]
@@ -161,7 +194,10 @@ mod tests {
         }
         let typed = [folder.path().display().to_string()];
         let inputs = expand(&typed, &["pdf".into(), "png".into()]).unwrap();
-        let found: Vec<_> = inputs.iter().map(|i| (i.folder.to_str().unwrap(), i.name.as_str())).collect();
+        let found: Vec<_> = inputs
+            .iter()
+            .map(|i| (i.folder.to_str().unwrap(), i.name.as_str()))
+            .collect();
         assert_eq!(found, [("", "a"), ("", "b"), ("sub", "c")]);
         let pattern = [format!("{}/*.png", folder.path().display())];
         assert_eq!(expand(&pattern, &[]).unwrap().len(), 1);

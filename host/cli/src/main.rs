@@ -23,7 +23,11 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(error) => {
             // `--help` and `--version` are no errors and go to standard output.
-            let code = if error.use_stderr() { Exit::Arguments } else { Exit::Ok };
+            let code = if error.use_stderr() {
+                Exit::Arguments
+            } else {
+                Exit::Ok
+            };
             let _ = error.print();
             return code.into();
         }

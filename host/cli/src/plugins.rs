@@ -34,13 +34,17 @@ impl BuiltIn {
 
     /// Compiles it, or takes its code from the cache.
     pub fn load(&self, runtime: &Runtime) -> Result<Arc<Plugin>, Failed> {
-        runtime.load(self.file, self.component).map_err(|e| Failed::new(Exit::Other, e))
+        runtime
+            .load(self.file, self.component)
+            .map_err(|e| Failed::new(Exit::Other, e))
     }
 }
 
 /// The built-in component called `name`, with or without `.wasm`.
 pub fn built_in(name: &str) -> Option<&'static BuiltIn> {
-    BUILT_IN.iter().find(|b| b.file == name || b.file.strip_suffix(".wasm") == Some(name))
+    BUILT_IN
+        .iter()
+        .find(|b| b.file == name || b.file.strip_suffix(".wasm") == Some(name))
 }
 
 /// Opens the folder in which compiled code is kept.
@@ -79,10 +83,19 @@ pub fn formatter(runtime: &Runtime, name: &str) -> Result<Arc<Plugin>, Failed> {
     match formatters.iter().find(|(_, m)| m.answers_to(name)) {
         Some((found, _)) => found.load(runtime),
         None => {
-            let names: Vec<&str> =
-                formatters.iter().flat_map(|(_, m)| m.aliases.iter()).map(String::as_str).collect();
-            let why = format!("--to {name}: there is no such format; the formats are {}", names.join(", "));
-            Err(Failed::new(Exit::Arguments, format!("{why}; for a component of your own write --plugin FILE.wasm")))
+            let names: Vec<&str> = formatters
+                .iter()
+                .flat_map(|(_, m)| m.aliases.iter())
+                .map(String::as_str)
+                .collect();
+            let why = format!(
+                "--to {name}: there is no such format; the formats are {}",
+                names.join(", ")
+            );
+            Err(Failed::new(
+                Exit::Arguments,
+                format!("{why}; for a component of your own write --plugin FILE.wasm"),
+            ))
         }
     }
 }
@@ -91,10 +104,17 @@ pub fn formatter(runtime: &Runtime, name: &str) -> Result<Arc<Plugin>, Failed> {
 /// formatter that knows it, and one at least has to.
 pub fn options(formatters: &[Arc<Plugin>], given: &[String]) -> Result<Vec<String>, Failed> {
     let wrong = |why: String| Failed::new(Exit::Arguments, format!("--plugin-opt: {why}"));
-    let mut configs: Vec<Map<String, Value>> = formatters.iter().map(|f| f.manifest().config_defaults()).collect();
+    let mut configs: Vec<Map<String, Value>> = formatters
+        .iter()
+        .map(|f| f.manifest().config_defaults())
+        .collect();
     for option in given {
-        let (key, value) = option.split_once('=').ok_or_else(|| wrong(format!("`{option}` is not KEY=VALUE")))?;
-        let addressed = key.split_once('.').map(|(plugin, key)| (plugin.trim_end_matches(".wasm"), key));
+        let (key, value) = option
+            .split_once('=')
+            .ok_or_else(|| wrong(format!("`{option}` is not KEY=VALUE")))?;
+        let addressed = key
+            .split_once('.')
+            .map(|(plugin, key)| (plugin.trim_end_matches(".wasm"), key));
         let (plugin, key) = addressed.map_or((None, key), |(plugin, key)| (Some(plugin), key));
         let mut taken = 0;
         let mut complaint = None;
@@ -115,10 +135,15 @@ pub fn options(formatters: &[Arc<Plugin>], given: &[String]) -> Result<Vec<Strin
         }
         // An option in a configuration file may be for a format that this run does not write.
         if taken == 0 && (plugin.is_none() || complaint.is_some()) {
-            return Err(wrong(complaint.unwrap_or_else(|| format!("no formatter takes `{key}`"))));
+            return Err(wrong(
+                complaint.unwrap_or_else(|| format!("no formatter takes `{key}`")),
+            ));
         }
     }
-    Ok(configs.into_iter().map(|c| Value::Object(c).to_string()).collect())
+    Ok(configs
+        .into_iter()
+        .map(|c| Value::Object(c).to_string())
+        .collect())
 }
 
 #[cfg(test)]

@@ -30,14 +30,22 @@ impl Display {
     /// For a run over `documents` documents.
     pub fn new(how: Progress, voice: Voice, documents: usize) -> Self {
         let shown = how == Progress::Auto && voice > Voice::Quiet && std::io::stderr().is_terminal();
-        let target = if shown { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
+        let target = if shown {
+            ProgressDrawTarget::stderr_with_hz(8)
+        } else {
+            ProgressDrawTarget::hidden()
+        };
         let bar = ProgressBar::with_draw_target(Some(0), target);
         let style = match documents {
             1 => "{bar:30} {pos}/{len} pages  {elapsed} gone, {eta} left  {msg}",
             _ => "{bar:30} {pos}/{len} pages  {elapsed} gone, {eta} left  {prefix}  {msg}",
         };
         bar.set_style(ProgressStyle::with_template(style).expect("the template is well formed"));
-        Self { bar, json: how == Progress::Json, voice }
+        Self {
+            bar,
+            json: how == Progress::Json,
+            voice,
+        }
     }
 
     /// Takes the bar away.
@@ -81,12 +89,18 @@ fn word(severity: Severity) -> &'static str {
 impl PluginEvents for Display {
     fn report(&self, plugin: &str, d: &Diagnostic) {
         let page = d.page.map(|p| format!(" page {p}:")).unwrap_or_default();
-        self.say(voice_of(d.severity), &format!("{}: plugin `{plugin}`:{page} {}", word(d.severity), d.message));
+        self.say(
+            voice_of(d.severity),
+            &format!("{}: plugin `{plugin}`:{page} {}", word(d.severity), d.message),
+        );
         self.event(json!({"event": "diagnostic", "plugin": plugin, "diagnostic": d}));
     }
 
     fn log(&self, plugin: &str, severity: Severity, message: &str) {
-        self.say(voice_of(severity), &format!("{}: plugin `{plugin}`: {message}", word(severity)));
+        self.say(
+            voice_of(severity),
+            &format!("{}: plugin `{plugin}`: {message}", word(severity)),
+        );
         self.event(json!({"event": "log", "plugin": plugin, "severity": severity, "message": message}));
     }
 
@@ -105,7 +119,12 @@ impl Events for Display {
     fn page_done(&self, document: &str, page: &PageReport) {
         self.bar.inc(1);
         for d in &page.diagnostics {
-            let line = format!("{}: {document}: page {}: {}", word(d.severity), page.number, d.message);
+            let line = format!(
+                "{}: {document}: page {}: {}",
+                word(d.severity),
+                page.number,
+                d.message
+            );
             self.say(voice_of(d.severity), &line);
         }
         self.event(json!({"event": "page", "document": document, "page": page}));
@@ -113,15 +132,27 @@ impl Events for Display {
 
     fn document_done(&self, report: &DocumentReport) {
         for failure in &report.errors {
-            self.say(Voice::Quiet, &format!("error: {}: {}", report.input, failure.message));
+            self.say(
+                Voice::Quiet,
+                &format!("error: {}: {}", report.input, failure.message),
+            );
         }
         if let Some(partial) = &report.partial {
-            self.say(Voice::Quiet, &format!("error: {}: what was written before is kept in {partial}", report.input));
+            self.say(
+                Voice::Quiet,
+                &format!(
+                    "error: {}: what was written before is kept in {partial}",
+                    report.input
+                ),
+            );
         }
         if report.status == DocumentStatus::Success {
             let seconds = report.ms / 1e3;
             let pages = report.pages.len();
-            self.say(Voice::Verbose, &format!("note: {}: {pages} pages in {seconds:.2} s", report.input));
+            self.say(
+                Voice::Verbose,
+                &format!("note: {}: {pages} pages in {seconds:.2} s", report.input),
+            );
         }
         self.event(json!({"event": "document-done", "document": report.input, "status": report.status, "errors": report.errors}));
     }

@@ -7,7 +7,16 @@ use std::io::Write;
 use std::path::Path;
 
 /// Stages in the order in which a page passes them; others follow by name.
-const STAGES: &[&str] = &["render", "orientation", "detect", "recognize", "layout", "tables", "assemble", "format"];
+const STAGES: &[&str] = &[
+    "render",
+    "orientation",
+    "detect",
+    "recognize",
+    "layout",
+    "tables",
+    "assemble",
+    "format",
+];
 
 /// What is in `report.json`.
 #[derive(Serialize)]
@@ -43,18 +52,31 @@ impl RunReport<'_> {
 /// A table of the stages over all pages: calls, total, median and worst a page, milliseconds.
 pub fn timings(documents: &[DocumentReport]) -> String {
     let mut stages: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
-    for (stage, &ms) in documents.iter().flat_map(|d| &d.pages).flat_map(|p| &p.timings_ms) {
+    for (stage, &ms) in documents
+        .iter()
+        .flat_map(|d| &d.pages)
+        .flat_map(|p| &p.timings_ms)
+    {
         stages.entry(stage).or_default().push(ms);
     }
     let rank = |stage: &str| STAGES.iter().position(|s| *s == stage).unwrap_or(STAGES.len());
     let mut rows: Vec<(&str, Vec<f64>)> = stages.into_iter().collect();
     rows.sort_by_key(|(stage, _)| rank(stage));
-    let mut table = format!("{:<12} {:>6} {:>11} {:>11} {:>11}\n", "stage", "pages", "total ms", "median ms", "worst ms");
+    let mut table = format!(
+        "{:<12} {:>6} {:>11} {:>11} {:>11}\n",
+        "stage", "pages", "total ms", "median ms", "worst ms"
+    );
     for (stage, mut ms) in rows {
         ms.sort_by(f64::total_cmp);
         let (total, median, worst) = (ms.iter().sum::<f64>(), ms[ms.len() / 2], ms[ms.len() - 1]);
-        table += &format!("{stage:<12} {:>6} {total:>11.1} {median:>11.2} {worst:>11.2}\n", ms.len());
+        table += &format!(
+            "{stage:<12} {:>6} {total:>11.1} {median:>11.2} {worst:>11.2}\n",
+            ms.len()
+        );
     }
-    let first = documents.iter().filter_map(|d| d.first_page_ms).fold(f64::NAN, f64::min);
+    let first = documents
+        .iter()
+        .filter_map(|d| d.first_page_ms)
+        .fold(f64::NAN, f64::min);
     table + &format!("first page after {first:.0} ms")
 }

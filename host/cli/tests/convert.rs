@@ -6,7 +6,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 fn repository() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).ancestors().nth(2).unwrap().to_owned()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .ancestors()
+        .nth(2)
+        .unwrap()
+        .to_owned()
 }
 
 fn example(name: &str) -> String {
@@ -19,7 +23,9 @@ fn ocr_host(folder: &Path, args: &[&str]) -> Command {
     command.args(args).current_dir(folder).stdin(Stdio::null());
     command.env("OCR_HOST_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command.env("OCR_HOST_MODELS", concat!(env!("CARGO_TARGET_TMPDIR"), "/models"));
-    command.env("XDG_CONFIG_HOME", folder).env_remove("OCR_HOST_CONFIG");
+    command
+        .env("XDG_CONFIG_HOME", folder)
+        .env_remove("OCR_HOST_CONFIG");
     command
 }
 
@@ -32,7 +38,11 @@ struct Ran {
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
-        Self { code: output.status.code().expect("it was not killed"), out: text(output.stdout), err: text(output.stderr) }
+        Self {
+            code: output.status.code().expect("it was not killed"),
+            out: text(output.stdout),
+            err: text(output.stderr),
+        }
     }
 }
 
@@ -60,7 +70,11 @@ fn pdf(objects: &[Vec<u8>]) -> Vec<u8> {
     }
     let start = bytes.len();
     bytes.extend(format!("xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).bytes());
-    bytes.extend(offsets.iter().flat_map(|o| format!("{o:010} 00000 n \n").into_bytes()));
+    bytes.extend(
+        offsets
+            .iter()
+            .flat_map(|o| format!("{o:010} 00000 n \n").into_bytes()),
+    );
     let size = objects.len() + 1;
     bytes.extend(format!("trailer\n<< /Size {size} /Root 1 0 R >>\nstartxref\n{start}\n%%EOF\n").bytes());
     bytes
@@ -71,7 +85,12 @@ fn pages(lines: &[&str]) -> Vec<u8> {
     let kids: Vec<String> = (0..lines.len()).map(|n| format!("{} 0 R", 4 + 2 * n)).collect();
     let mut objects = vec![
         b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
-        format!("<< /Type /Pages /Kids [{}] /Count {} >>", kids.join(" "), lines.len()).into_bytes(),
+        format!(
+            "<< /Type /Pages /Kids [{}] /Count {} >>",
+            kids.join(" "),
+            lines.len()
+        )
+        .into_bytes(),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".to_vec(),
     ];
     for (n, line) in lines.iter().enumerate() {
@@ -100,11 +119,19 @@ fn folder_with(files: &[(&str, &[u8])]) -> tempfile::TempDir {
 /// Share of the words of `expected` that `got` has, case folded.
 fn recall(expected: &str, got: &str) -> f64 {
     let words = |text: &str| -> Vec<String> {
-        text.split(|c: char| !c.is_alphanumeric()).filter(|w| !w.is_empty()).map(str::to_lowercase).collect()
+        text.split(|c: char| !c.is_alphanumeric())
+            .filter(|w| !w.is_empty())
+            .map(str::to_lowercase)
+            .collect()
     };
     let mut got = words(got);
     let expected = words(expected);
-    let found = expected.iter().filter(|w| got.iter().position(|g| g == *w).map(|at| got.swap_remove(at)).is_some());
+    let found = expected.iter().filter(|w| {
+        got.iter()
+            .position(|g| g == *w)
+            .map(|at| got.swap_remove(at))
+            .is_some()
+    });
     found.count() as f64 / expected.len() as f64
 }
 
@@ -131,7 +158,10 @@ fn a_report_becomes_markdown_on_standard_output() {
 #[test]
 fn three_formats_are_written_from_one_reading() {
     let folder = tempfile::tempdir().unwrap();
-    let ran = run_in(folder.path(), &[&example("receipt.png"), "-o", "out", "--to", "md,html,json"]);
+    let ran = run_in(
+        folder.path(),
+        &[&example("receipt.png"), "-o", "out", "--to", "md,html,json"],
+    );
     assert_eq!((ran.code, ran.err.as_str(), ran.out.as_str()), (0, "", ""));
     let out = folder.path().join("out");
     let text = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
@@ -143,17 +173,29 @@ fn three_formats_are_written_from_one_reading() {
     assert_eq!(report["documents"][0]["status"], "success");
     assert_eq!(report["documents"][0]["pages"][0]["status"], "complete");
     assert_eq!(report["documents"][0]["outputs"].as_array().unwrap().len(), 3);
-    let hidden = std::fs::read_dir(&out).unwrap().filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
+    let hidden = std::fs::read_dir(&out)
+        .unwrap()
+        .filter(|e| e.as_ref().unwrap().file_name().to_string_lossy().starts_with('.'));
     assert_eq!(hidden.count(), 0, "no temporary folder stays");
 }
 
 #[test]
 fn a_component_that_is_not_built_in_runs_the_same_way() {
     let hello = repository().join("examples/hello-formatter/hello-formatter.wasm");
-    let args = ["--plugin", hello.to_str().unwrap(), "--plugin-opt", "rule=====", &example("receipt.png")];
+    let args = [
+        "--plugin",
+        hello.to_str().unwrap(),
+        "--plugin-opt",
+        "rule=====",
+        &example("receipt.png"),
+    ];
     let ran = run(&args);
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
-    assert!(ran.out.starts_with("==== page 1\n") && ran.out.contains("LANTERN BAKERY"), "{}", ran.out);
+    assert!(
+        ran.out.starts_with("==== page 1\n") && ran.out.contains("LANTERN BAKERY"),
+        "{}",
+        ran.out
+    );
 }
 
 #[test]
@@ -166,9 +208,18 @@ fn built_in_components_are_found_by_name_from_any_folder() {
 #[test]
 fn standard_input_is_read() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child =
-        ocr_host(folder.path(), &["-"]).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    child.stdin.take().unwrap().write_all(&pages(&["Through the pipe"])).unwrap();
+    let mut child = ocr_host(folder.path(), &["-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(&pages(&["Through the pipe"]))
+        .unwrap();
     let ran = Ran::from(child.wait_with_output().unwrap());
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
     assert_eq!(ran.out.trim(), "Through the pipe");
@@ -176,14 +227,33 @@ fn standard_input_is_read() {
 
 #[test]
 fn pages_are_selected_from_one() {
-    let folder = folder_with(&[("five.pdf", &pages(&["First page", "Second page", "Third page", "Fourth page", "Fifth page"]))]);
+    let folder = folder_with(&[(
+        "five.pdf",
+        &pages(&[
+            "First page",
+            "Second page",
+            "Third page",
+            "Fourth page",
+            "Fifth page",
+        ]),
+    )]);
     let ran = run_in(folder.path(), &["five.pdf", "--pages", "4-,2"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    let lines: Vec<&str> = ran.out.lines().filter(|l| !l.is_empty()).map(|l| l.trim_start_matches(['#', ' '])).collect();
+    let lines: Vec<&str> = ran
+        .out
+        .lines()
+        .filter(|l| !l.is_empty())
+        .map(|l| l.trim_start_matches(['#', ' ']))
+        .collect();
     assert_eq!(lines, ["Second page", "Fourth page", "Fifth page"]);
     let ran = run_in(folder.path(), &["five.pdf", "--pages", "9"]);
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains("page 9 was asked for, but the document has 5 pages"), "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("page 9 was asked for, but the document has 5 pages"),
+        "{}",
+        ran.err
+    );
     assert_eq!(run_in(folder.path(), &["five.pdf", "--pages", "0"]).code, 1);
 }
 
@@ -193,7 +263,11 @@ fn passwords_open_what_is_encrypted() {
     let locked = locked.to_str().unwrap();
     let ran = run(&[locked]);
     assert_eq!(ran.code, 8, "{}", ran.err);
-    assert!(ran.err.contains("locked.pdf") && ran.err.contains("password"), "{}", ran.err);
+    assert!(
+        ran.err.contains("locked.pdf") && ran.err.contains("password"),
+        "{}",
+        ran.err
+    );
     assert_eq!(run(&[locked, "--pdf-password", "wrong"]).code, 8);
     let ran = run(&[locked, "--pdf-password", "sesame"]);
     assert_eq!(ran.code, 0, "{}", ran.err);
@@ -227,9 +301,17 @@ fn bad_inputs_get_a_clear_error_and_their_exit_code() {
     ] {
         let ran = run_in(folder.path(), &[file, "-o", "out"]);
         assert_eq!(ran.code, code, "{file}: {}", ran.err);
-        assert!(ran.err.starts_with("error: ") && ran.err.contains(words), "{file}: {}", ran.err);
+        assert!(
+            ran.err.starts_with("error: ") && ran.err.contains(words),
+            "{file}: {}",
+            ran.err
+        );
         assert!(!ran.err.contains("panicked"), "{file}: {}", ran.err);
-        assert_eq!(report(&folder.path().join("out"))["documents"][0]["status"], "failure", "{file}");
+        assert_eq!(
+            report(&folder.path().join("out"))["documents"][0]["status"],
+            "failure",
+            "{file}"
+        );
     }
 }
 
@@ -240,14 +322,20 @@ fn oversized_images_are_refused_before_they_are_decoded() {
     png.extend([60_000u32.to_be_bytes(), 60_000u32.to_be_bytes()].concat());
     png.extend([8, 2, 0, 0, 0]);
     let crc = png[12..].iter().fold(!0u32, |crc, &b| {
-        (0..8).fold(crc ^ u32::from(b), |c, _| if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 })
+        (0..8).fold(crc ^ u32::from(b), |c, _| {
+            if c & 1 == 1 { c >> 1 ^ 0xedb8_8320 } else { c >> 1 }
+        })
     });
     png.extend((!crc).to_be_bytes());
     png.extend(b"\0\0\0\0IDAT\x35\xaf\x06\x1e\0\0\0\0IEND\xae\x42\x60\x82");
     let folder = folder_with(&[("giant.png", &png)]);
     let ran = run_in(folder.path(), &["giant.png"]);
     assert_eq!(ran.code, 2, "{}", ran.err);
-    assert!(ran.err.contains("60000 x 60000 px") && ran.err.contains("megapixels"), "{}", ran.err);
+    assert!(
+        ran.err.contains("60000 x 60000 px") && ran.err.contains("megapixels"),
+        "{}",
+        ran.err
+    );
 }
 
 #[test]
@@ -262,7 +350,11 @@ fn decompression_bombs_end_in_a_limit_or_an_error() {
     let blanks = vec![b' '; 1 << 20];
     (0..4096).for_each(|_| inner.write_all(&blanks).unwrap());
     let bomb = deflate(&inner.finish().unwrap());
-    let mut content = format!("<< /Length {} /Filter [/FlateDecode /FlateDecode] >>\nstream\n", bomb.len()).into_bytes();
+    let mut content = format!(
+        "<< /Length {} /Filter [/FlateDecode /FlateDecode] >>\nstream\n",
+        bomb.len()
+    )
+    .into_bytes();
     content.extend(&bomb);
     content.extend(b"\nendstream");
     let bytes = pdf(&[
@@ -279,7 +371,10 @@ fn decompression_bombs_end_in_a_limit_or_an_error() {
     assert!(text.contains("Still standing"));
     let report = report(&folder.path().join("out"));
     let bomb = &report["documents"][0];
-    assert!(bomb["pages"].as_array().unwrap().len() + bomb["errors"].as_array().unwrap().len() > 0, "{bomb}");
+    assert!(
+        bomb["pages"].as_array().unwrap().len() + bomb["errors"].as_array().unwrap().len() > 0,
+        "{bomb}"
+    );
 }
 
 #[test]
@@ -290,7 +385,11 @@ fn one_bad_file_never_stops_the_others() {
     assert_eq!(ran.code, 21, "{}", ran.err);
     let out = folder.path().join("out");
     for name in ["b.md", "c.md"] {
-        assert!(std::fs::read_to_string(out.join(name)).unwrap().contains("All is well"));
+        assert!(
+            std::fs::read_to_string(out.join(name))
+                .unwrap()
+                .contains("All is well")
+        );
     }
     let statuses: Vec<String> = report(&out)["documents"]
         .as_array()
@@ -306,16 +405,46 @@ fn a_crashing_plugin_costs_its_own_output_alone() {
     let bad = repository().join("host/runtime/tests/misbehave/misbehave.wasm");
     let good = pages(&["All is well"]);
     let folder = folder_with(&[("a.pdf", &good)]);
-    let args = ["a.pdf", "-o", "out", "--to", "md", "--plugin", bad.to_str().unwrap()];
-    for (act, words) in [("panic", "trap"), ("loop", "limit `time`"), ("grow", "limit `memory`")] {
+    let args = [
+        "a.pdf",
+        "-o",
+        "out",
+        "--to",
+        "md",
+        "--plugin",
+        bad.to_str().unwrap(),
+    ];
+    for (act, words) in [
+        ("panic", "trap"),
+        ("loop", "limit `time`"),
+        ("grow", "limit `memory`"),
+    ] {
         let act = format!("misbehave.act={act}");
-        let more = ["--plugin-opt", &act, "--plugin-limit", "time=4s", "--plugin-limit", "memory=64MiB"];
+        let more = [
+            "--plugin-opt",
+            &act,
+            "--plugin-limit",
+            "time=4s",
+            "--plugin-limit",
+            "memory=64MiB",
+        ];
         let ran = run_in(folder.path(), &[&args[..], &more[..]].concat());
         assert_eq!(ran.code, 22, "{}", ran.err);
-        assert!(ran.err.contains("plugin `misbehave` 0.1.0 on page 1") && ran.err.contains(words), "{}", ran.err);
+        assert!(
+            ran.err.contains("plugin `misbehave` 0.1.0 on page 1") && ran.err.contains(words),
+            "{}",
+            ran.err
+        );
         let out = folder.path().join("out");
-        assert!(std::fs::read_to_string(out.join("a.md")).unwrap().contains("All is well"));
-        assert_eq!(std::fs::read_to_string(out.join("a.partial/a.bad")).unwrap(), "begun\n");
+        assert!(
+            std::fs::read_to_string(out.join("a.md"))
+                .unwrap()
+                .contains("All is well")
+        );
+        assert_eq!(
+            std::fs::read_to_string(out.join("a.partial/a.bad")).unwrap(),
+            "begun\n"
+        );
         let document = &report(&out)["documents"][0];
         assert_eq!(document["status"], "partial-success");
         assert!(document["partial"].as_str().unwrap().ends_with("a.partial"));
@@ -347,20 +476,39 @@ fn progress_is_told_as_json_lines() {
     let folder = folder_with(&[("a.pdf", &pages(&["One", "Two"]))]);
     let ran = run_in(folder.path(), &["a.pdf", "--progress", "json"]);
     assert_eq!(ran.code, 0);
-    let events: Vec<Value> = ran.err.lines().map(|l| serde_json::from_str(l).unwrap()).collect();
+    let events: Vec<Value> = ran
+        .err
+        .lines()
+        .map(|l| serde_json::from_str(l).unwrap())
+        .collect();
     let names: Vec<&str> = events.iter().map(|e| e["event"].as_str().unwrap()).collect();
     assert_eq!(names, ["document-opened", "page", "page", "document-done"]);
-    assert_eq!((&events[0]["pages"], &events[2]["page"]["number"]), (&2.into(), &2.into()));
+    assert_eq!(
+        (&events[0]["pages"], &events[2]["page"]["number"]),
+        (&2.into(), &2.into())
+    );
 }
 
 #[test]
 fn models_and_plugins_are_listed() {
     let ran = run(&["plugin", "list"]);
-    assert!(ran.code == 0 && ran.out.contains("html-out") && ran.out.contains("input-adapter"), "{}", ran.out);
+    assert!(
+        ran.code == 0 && ran.out.contains("html-out") && ran.out.contains("input-adapter"),
+        "{}",
+        ran.out
+    );
     let ran = run(&["plugin", "inspect", "markdown-out"]);
-    assert!(ran.out.contains("output-formatter of ocr-host:plugin 0.1.0") && ran.out.contains("images ="), "{}", ran.out);
+    assert!(
+        ran.out.contains("output-formatter of ocr-host:plugin 0.1.0") && ran.out.contains("images ="),
+        "{}",
+        ran.out
+    );
     let ran = run(&["models", "list"]);
-    assert!(ran.out.contains("ppocr-tiny") && ran.out.contains("ppocr-small"), "{}", ran.out);
+    assert!(
+        ran.out.contains("ppocr-tiny") && ran.out.contains("ppocr-small"),
+        "{}",
+        ran.out
+    );
     assert_eq!(run(&["models", "verify", "ppocr-small"]).code, 3);
     assert_eq!(run(&["models", "fetch", "gpt"]).code, 1);
 }

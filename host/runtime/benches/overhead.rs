@@ -11,7 +11,11 @@ const COMPONENT: &[u8] = include_bytes!("../tests/misbehave/misbehave.wasm");
 
 fn main() {
     // `cargo test --benches` only wants to know that it runs.
-    let rounds = if std::env::args().any(|a| a == "--bench") { 2000 } else { 2 };
+    let rounds = if std::env::args().any(|a| a == "--bench") {
+        2000
+    } else {
+        2
+    };
     let runtime = Runtime::new(None).expect("the runtime starts");
     let plugin = runtime.load("misbehave", COMPONENT).expect("the component loads");
     println!("{:<44} {:>12} {:>12} {:>16}", "", "median", "p99", "goal");
@@ -22,21 +26,43 @@ fn main() {
     let page = page_of(60, 50);
     let mut session = open(&plugin, "touch");
     let touch = measure(rounds, || session.add_page(&page).expect("it behaves"));
-    row("add-page: info, text, 60 spans", &touch, None, "< 10 us, p99 < 50");
+    row(
+        "add-page: info, text, 60 spans",
+        &touch,
+        None,
+        "< 10 us, p99 < 50",
+    );
 
     let big = page_of(1024, 1024);
     let mut session = open(&plugin, "read-text");
     let read = measure(rounds / 4 + 1, || session.add_page(&big).expect("it behaves"));
-    row("text into the plugin, 1 MiB a call", &read, Some(1 << 20), ">= 2 GB/s");
+    row(
+        "text into the plugin, 1 MiB a call",
+        &read,
+        Some(1 << 20),
+        ">= 2 GB/s",
+    );
 
     let mut session = open(&plugin, "write-text");
     let write = measure(rounds / 4 + 1, || session.add_page(&page).expect("it behaves"));
-    row("text out of the plugin, 1 MiB a page", &write, Some(1 << 20), ">= 1 GB/s");
+    row(
+        "text out of the plugin, 1 MiB a page",
+        &write,
+        Some(1 << 20),
+        ">= 1 GB/s",
+    );
 }
 
 fn open(plugin: &Arc<Plugin>, act: &str) -> FormatterSession {
-    let limits = Limits { output_bytes: u64::MAX / 2, file_bytes: u64::MAX / 2, ..Limits::default() };
-    let context = Context { limits, ..Context::default() };
+    let limits = Limits {
+        output_bytes: u64::MAX / 2,
+        file_bytes: u64::MAX / 2,
+        ..Limits::default()
+    };
+    let context = Context {
+        limits,
+        ..Context::default()
+    };
     let config = format!(r#"{{"act":"{act}"}}"#);
     let output = FormatterOutput::stream("bench", Box::new(std::io::sink()));
     FormatterSession::open(plugin, &context, &DocInfo::default(), &config, output).expect("it opens")
@@ -47,7 +73,14 @@ fn page_of(spans: usize, bytes: usize) -> Arc<Page> {
     let mut page = PageBuilder::new(PageInfo::new(0, 1, 1240, 1754));
     let text = "x".repeat(bytes);
     for _ in 0..spans {
-        page.push_span(SpanKind::Paragraph, "text", 0, Rect::new(0, 0, 100, 20), Some(0.9), &text);
+        page.push_span(
+            SpanKind::Paragraph,
+            "text",
+            0,
+            Rect::new(0, 0, 100, 20),
+            Some(0.9),
+            &text,
+        );
     }
     Arc::new(page.finish())
 }

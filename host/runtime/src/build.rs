@@ -49,15 +49,32 @@ struct Metadata {
 pub fn plugin_crates(folder: &Path) -> Result<Vec<PluginCrate>, String> {
     let manifest_path = folder.join("Cargo.toml");
     if !manifest_path.is_file() {
-        return Err(format!("{} has no Cargo.toml; give the folder of a plugin crate", folder.display()));
+        return Err(format!(
+            "{} has no Cargo.toml; give the folder of a plugin crate",
+            folder.display()
+        ));
     }
     let mut cargo = Command::new(cargo());
-    cargo.args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"]).arg(&manifest_path);
-    let output = cargo.output().map_err(|e| format!("cargo can't be run: {e}; install Rust first"))?;
+    cargo
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--manifest-path",
+        ])
+        .arg(&manifest_path);
+    let output = cargo
+        .output()
+        .map_err(|e| format!("cargo can't be run: {e}; install Rust first"))?;
     if !output.status.success() {
-        return Err(format!("cargo metadata failed:\n{}", String::from_utf8_lossy(&output.stderr).trim_end()));
+        return Err(format!(
+            "cargo metadata failed:\n{}",
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        ));
     }
-    let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|e| format!("cargo metadata: {e}"))?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).map_err(|e| format!("cargo metadata: {e}"))?;
     let path = |value: &Value| PathBuf::from(value.as_str().unwrap_or_default());
     let mut found = Vec::new();
     for package in metadata["packages"].as_array().into_iter().flatten() {
@@ -68,15 +85,24 @@ pub fn plugin_crates(folder: &Path) -> Result<Vec<PluginCrate>, String> {
         let name = package["name"].as_str().unwrap_or_default().to_owned();
         let manifest = manifest_of(package, described).map_err(|e| format!("{name}: {e}"))?;
         let is_library = |t: &&Value| {
-            t["crate_types"].as_array().is_some_and(|types| types.iter().any(|k| k == "cdylib"))
+            t["crate_types"]
+                .as_array()
+                .is_some_and(|types| types.iter().any(|k| k == "cdylib"))
         };
-        let library = package["targets"].as_array().into_iter().flatten().find(is_library);
+        let library = package["targets"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .find(is_library);
         let library = library.and_then(|t| t["name"].as_str()).ok_or_else(|| {
             format!("{name}: a plugin is a cdylib; add `[lib] crate-type = [\"cdylib\"]` to its Cargo.toml")
         })?;
         found.push(PluginCrate {
             manifest,
-            folder: path(&package["manifest_path"]).parent().unwrap_or(Path::new(".")).to_owned(),
+            folder: path(&package["manifest_path"])
+                .parent()
+                .unwrap_or(Path::new("."))
+                .to_owned(),
             target: path(&metadata["target_directory"]),
             workspace: path(&metadata["workspace_root"]),
             package: name,
@@ -111,8 +137,16 @@ fn manifest_of(package: &Value, described: &Value) -> Result<Manifest, String> {
         wit: crate::WIT_VERSION.into(),
         description: text("description"),
         aliases: metadata.aliases,
-        media_types: metadata.media_type.into_iter().chain(metadata.media_types).collect(),
-        extensions: metadata.extension.into_iter().chain(metadata.extensions).collect(),
+        media_types: metadata
+            .media_type
+            .into_iter()
+            .chain(metadata.media_types)
+            .collect(),
+        extensions: metadata
+            .extension
+            .into_iter()
+            .chain(metadata.extensions)
+            .collect(),
         capabilities: metadata.capabilities,
         config,
     };
@@ -123,17 +157,31 @@ fn manifest_of(package: &Value, described: &Value) -> Result<Manifest, String> {
 /// Builds plugin crates of one workspace with one cargo run and answers their components, in the same order.
 /// `profile` is a cargo profile of their workspace; cargo's own messages go to standard error.
 pub fn build(crates: &[PluginCrate], profile: &str) -> Result<Vec<Vec<u8>>, String> {
-    let Some(first) = crates.first() else { return Ok(Vec::new()) };
+    let Some(first) = crates.first() else {
+        return Ok(Vec::new());
+    };
     let mut command = Command::new(cargo());
-    command.args(["build", "--target", TARGET, "--profile", profile, "--manifest-path"]);
+    command.args([
+        "build",
+        "--target",
+        TARGET,
+        "--profile",
+        profile,
+        "--manifest-path",
+    ]);
     command.arg(first.workspace.join("Cargo.toml"));
     for plugin in crates {
         command.args(["--package", &plugin.package]);
     }
-    command.env("CARGO_ENCODED_RUSTFLAGS", rust_flags(&first.workspace).join("\u{1f}"));
+    command.env(
+        "CARGO_ENCODED_RUSTFLAGS",
+        rust_flags(&first.workspace).join("\u{1f}"),
+    );
     // What a surrounding cargo set for its own build is not meant for this one.
     command.env_remove("RUSTFLAGS").env("CARGO_INCREMENTAL", "0");
-    let status = command.status().map_err(|e| format!("cargo can't be run: {e}; install Rust first"))?;
+    let status = command
+        .status()
+        .map_err(|e| format!("cargo can't be run: {e}; install Rust first"))?;
     if !status.success() {
         return Err(format!(
             "cargo could not build for {TARGET}; if the target is missing, run `rustup target add {TARGET}`"
@@ -154,7 +202,8 @@ pub fn build(crates: &[PluginCrate], profile: &str) -> Result<Vec<Vec<u8>>, Stri
 /// SIMD is on in every engine that runs components; paths are remapped so that builds don't depend on the machine.
 fn rust_flags(workspace: &Path) -> Vec<String> {
     let mut flags = vec!["-Ctarget-feature=+simd128".to_owned()];
-    let mut remap = |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
+    let mut remap =
+        |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
     remap(workspace, "/plugin");
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));

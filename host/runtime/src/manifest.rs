@@ -135,7 +135,11 @@ impl Manifest {
     /// What its configuration is where the user says nothing.
     pub fn config_defaults(&self) -> Map<String, Value> {
         let default = |(key, schema): (&String, &Value)| Some((key.clone(), schema.get("default")?.clone()));
-        self.config_properties().into_iter().flatten().filter_map(default).collect()
+        self.config_properties()
+            .into_iter()
+            .flatten()
+            .filter_map(default)
+            .collect()
     }
 
     /// The same as the JSON text that a session is opened with.

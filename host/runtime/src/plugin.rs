@@ -28,7 +28,13 @@ impl Plugin {
         imports: Vec<String>,
         entry: Entry,
     ) -> Self {
-        Self { engine, manifest, digest, imports, entry }
+        Self {
+            engine,
+            manifest,
+            digest,
+            imports,
+            entry,
+        }
     }
 
     /// What it says of itself.

@@ -107,8 +107,18 @@ impl Runtime {
             plugin: plugin.clone(),
             reason: format!("it says that it is an {}, but {e:#}", manifest.world.name()),
         })?;
-        let imports = compiled.component_type().imports(&self.engine).map(|(name, _)| name.to_owned()).collect();
-        Ok(Arc::new(Plugin::new(self.engine.clone(), manifest, digest, imports, entry)))
+        let imports = compiled
+            .component_type()
+            .imports(&self.engine)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        Ok(Arc::new(Plugin::new(
+            self.engine.clone(),
+            manifest,
+            digest,
+            imports,
+            entry,
+        )))
     }
 
     /// Links the contract alone where that is enough, so that a plugin without WASI has no way to it.

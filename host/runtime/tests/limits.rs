@@ -3,7 +3,8 @@
 
 use ocr_document::{Page, PageBuilder, PageImage, PageInfo, PixelFormat, Rect, SpanKind};
 use ocr_runtime::{
-    Cause, Context, DocInfo, DocumentOutput, FormatterSession, Grants, Limits, Plugin, PluginFailure, Quota, Runtime,
+    Cause, Context, DocInfo, DocumentOutput, FormatterSession, Grants, Limits, Plugin, PluginFailure, Quota,
+    Runtime,
 };
 use std::collections::HashSet;
 use std::path::Path;
@@ -20,7 +21,14 @@ static PLUGIN: LazyLock<(Runtime, Arc<Plugin>)> = LazyLock::new(|| {
 
 fn page() -> Arc<Page> {
     let mut page = PageBuilder::new(PageInfo::new(0, 7, 100, 80));
-    page.push_span(SpanKind::Paragraph, "text", 0, Rect::new(0, 0, 50, 10), None, "all is well");
+    page.push_span(
+        SpanKind::Paragraph,
+        "text",
+        0,
+        Rect::new(0, 0, 50, 10),
+        None,
+        "all is well",
+    );
     page.raster(PageImage::new(100, 80, PixelFormat::Gray8, vec![128; 8000]).unwrap());
     Arc::new(page.finish())
 }
@@ -42,7 +50,11 @@ fn tight() -> Limits {
 }
 
 fn run_in(folder: &Path, act: &str, grants: Grants) -> Result<(), PluginFailure> {
-    let context = Context { limits: tight(), grants, ..Context::default() };
+    let context = Context {
+        limits: tight(),
+        grants,
+        ..Context::default()
+    };
     let output = DocumentOutput::begin(folder, "doc").unwrap();
     let config = format!(r#"{{"act":"{act}"}}"#);
     let place = output.formatter("bad");
@@ -51,7 +63,11 @@ fn run_in(folder: &Path, act: &str, grants: Grants) -> Result<(), PluginFailure>
         session.add_page(&page())?;
         session.finish().map(drop)
     });
-    let failed = if ended.is_err() { HashSet::from(["bad".to_owned()]) } else { HashSet::new() };
+    let failed = if ended.is_err() {
+        HashSet::from(["bad".to_owned()])
+    } else {
+        HashSet::new()
+    };
     output.commit(&failed).unwrap();
     ended
 }
@@ -59,13 +75,27 @@ fn run_in(folder: &Path, act: &str, grants: Grants) -> Result<(), PluginFailure>
 /// Runs an act, checks that the next document is fine, and answers how the act ended.
 fn run(act: &str) -> Result<(), PluginFailure> {
     let folder = tempfile::tempdir().unwrap();
-    let grants = Grants { page_raster: true, image_rows: false };
+    let grants = Grants {
+        page_raster: true,
+        image_rows: false,
+    };
     let ended = run_in(folder.path(), act, grants);
-    let beside: Vec<_> = std::fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
-    assert!(beside.iter().all(|n| n == "doc.partial" || n == "doc.bad" || n == "doc.bad.files"), "{beside:?}");
+    let beside: Vec<_> = std::fs::read_dir(folder.path())
+        .unwrap()
+        .map(|e| e.unwrap().file_name())
+        .collect();
+    assert!(
+        beside
+            .iter()
+            .all(|n| n == "doc.partial" || n == "doc.bad" || n == "doc.bad.files"),
+        "{beside:?}"
+    );
     let next = tempfile::tempdir().unwrap();
     run_in(next.path(), "behave", grants).unwrap();
-    assert_eq!(std::fs::read_to_string(next.path().join("doc.bad")).unwrap(), "begun\nall is well");
+    assert_eq!(
+        std::fs::read_to_string(next.path().join("doc.bad")).unwrap(),
+        "begun\nall is well"
+    );
     ended
 }
 
@@ -84,7 +114,11 @@ fn an_endless_loop_ends_soon_after_its_time() {
         let (quota, message) = limit_hit(act);
         assert_eq!(quota, Quota::Time);
         assert!(message.contains("--plugin-limit time="), "{message}");
-        assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
+        assert!(
+            started.elapsed() < Duration::from_secs(20),
+            "{:?}",
+            started.elapsed()
+        );
     }
 }
 
@@ -92,7 +126,10 @@ fn an_endless_loop_ends_soon_after_its_time() {
 fn memory_stops_at_its_limit() {
     let (quota, message) = limit_hit("grow");
     assert_eq!(quota, Quota::Memory);
-    assert!(message.starts_with("plugin `misbehave` 0.1.0 on page 7: it reached its limit `memory`"), "{message}");
+    assert!(
+        message.starts_with("plugin `misbehave` 0.1.0 on page 7: it reached its limit `memory`"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -113,7 +150,10 @@ fn floods_end_in_their_limits() {
     ] {
         let hit = limit_hit(act).0;
         // Small images reach the handles' limit or the host calls' first; both are limits of the host.
-        assert!(hit == quota || (act == "flood-calls" && hit == Quota::Time), "{act}: {hit:?}");
+        assert!(
+            hit == quota || (act == "flood-calls" && hit == Quota::Time),
+            "{act}: {hit:?}"
+        );
     }
 }
 
@@ -146,13 +186,21 @@ fn log_floods_are_cut_and_cleaned() {
         fn progress(&self, _: &str, _: u32, _: Option<u32>) {}
     }
     let lines = Arc::new(Lines::default());
-    let limits = Limits { time: Duration::from_secs(20), ..tight() };
-    let context = Context { limits, events: lines.clone(), ..Context::default() };
+    let limits = Limits {
+        time: Duration::from_secs(20),
+        ..tight()
+    };
+    let context = Context {
+        limits,
+        events: lines.clone(),
+        ..Context::default()
+    };
     let folder = tempfile::tempdir().unwrap();
     let output = DocumentOutput::begin(folder.path(), "doc").unwrap();
     let config = r#"{"act":"flood-log"}"#;
     let place = output.formatter("bad");
-    let mut session = FormatterSession::open(&PLUGIN.1, &context, &DocInfo::default(), config, place).unwrap();
+    let mut session =
+        FormatterSession::open(&PLUGIN.1, &context, &DocInfo::default(), config, place).unwrap();
     session.add_page(&page()).unwrap();
     let lines = lines.0.lock().unwrap();
     assert!(lines.iter().map(String::len).sum::<usize>() < 8192);
@@ -175,14 +223,37 @@ fn capabilities_that_are_not_granted_answer_denied() {
     let folder = tempfile::tempdir().unwrap();
     for (act, grants, capability) in [
         ("image-to-main", Grants::default(), "page.raster"),
-        ("read-rows", Grants { page_raster: true, image_rows: false }, "image.rows"),
+        (
+            "read-rows",
+            Grants {
+                page_raster: true,
+                image_rows: false,
+            },
+            "image.rows",
+        ),
     ] {
         let failure = run_in(folder.path(), act, grants).unwrap_err();
         assert_eq!(failure.code(), "denied", "{failure}");
         assert!(failure.to_string().contains(capability), "{failure}");
     }
-    run_in(folder.path(), "image-to-main", Grants { page_raster: true, image_rows: false }).unwrap();
-    run_in(folder.path(), "read-rows", Grants { page_raster: true, image_rows: true }).unwrap();
+    run_in(
+        folder.path(),
+        "image-to-main",
+        Grants {
+            page_raster: true,
+            image_rows: false,
+        },
+    )
+    .unwrap();
+    run_in(
+        folder.path(),
+        "read-rows",
+        Grants {
+            page_raster: true,
+            image_rows: true,
+        },
+    )
+    .unwrap();
 }
 
 #[test]
@@ -191,8 +262,14 @@ fn compiled_code_and_core_modules_are_no_plugins() {
     let core = wat::parse_str("(module)").unwrap();
     let refused = runtime.load("core.wasm", &core).unwrap_err().to_string();
     assert!(refused.contains("core WASM module"), "{refused}");
-    let elf = runtime.load("x.cwasm", b"\x7fELF\x02\x01\x01\0\0\0\0\0").unwrap_err().to_string();
+    let elf = runtime
+        .load("x.cwasm", b"\x7fELF\x02\x01\x01\0\0\0\0\0")
+        .unwrap_err()
+        .to_string();
     assert!(elf.contains("native code"), "{elf}");
-    let cut = runtime.load("cut.wasm", &MISBEHAVE[..MISBEHAVE.len() / 2]).unwrap_err().to_string();
+    let cut = runtime
+        .load("cut.wasm", &MISBEHAVE[..MISBEHAVE.len() / 2])
+        .unwrap_err()
+        .to_string();
     assert!(cut.starts_with("plugin `cut.wasm`"), "{cut}");
 }

@@ -11,7 +11,16 @@ const TABLE: &[(&str, &[&str])] = &[
     ("ocr-model-ppocr", &["ocr-document", "ocr-engine"]),
     ("ocr-runtime", &["ocr-document"]),
     ("ocr-pipeline", &["ocr-document", "ocr-engine", "ocr-runtime"]),
-    ("ocr-host", &["ocr-document", "ocr-engine", "ocr-model-ppocr", "ocr-runtime", "ocr-pipeline"]),
+    (
+        "ocr-host",
+        &[
+            "ocr-document",
+            "ocr-engine",
+            "ocr-model-ppocr",
+            "ocr-runtime",
+            "ocr-pipeline",
+        ],
+    ),
     ("ocr-xtask", &["ocr-runtime"]),
     ("ocr-plugin", &[]),
 ];
@@ -21,12 +30,21 @@ const PLUGINS: &[&str] = &["ocr-plugin"];
 
 pub fn check(root: &Path) -> Result<String, String> {
     let output = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
-        .args(["metadata", "--no-deps", "--format-version", "1", "--manifest-path"])
+        .args([
+            "metadata",
+            "--no-deps",
+            "--format-version",
+            "1",
+            "--manifest-path",
+        ])
         .arg(root.join("Cargo.toml"))
         .output()
         .map_err(|e| format!("cargo can't be run: {e}"))?;
-    let metadata: Value = serde_json::from_slice(&output.stdout).map_err(|e| format!("cargo metadata: {e}"))?;
-    let packages = metadata["packages"].as_array().ok_or("cargo metadata lists no packages")?;
+    let metadata: Value =
+        serde_json::from_slice(&output.stdout).map_err(|e| format!("cargo metadata: {e}"))?;
+    let packages = metadata["packages"]
+        .as_array()
+        .ok_or("cargo metadata lists no packages")?;
     let ours: Vec<&str> = packages.iter().filter_map(|p| p["name"].as_str()).collect();
     let mut wrong = Vec::new();
     for package in packages {

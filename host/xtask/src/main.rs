@@ -38,5 +38,9 @@ fn main() -> ExitCode {
 fn root() -> PathBuf {
     let manifest = std::env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from);
     let manifest = manifest.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
-    manifest.ancestors().nth(2).expect("xtask lies two folders below the root").to_owned()
+    manifest
+        .ancestors()
+        .nth(2)
+        .expect("xtask lies two folders below the root")
+        .to_owned()
 }

@@ -24,7 +24,10 @@ pub fn check(root: &Path) -> Result<String, String> {
         .collect();
     match stale[..] {
         [] => Ok(format!("{} components are what their sources give", built.len())),
-        _ => Err(format!("stale: {}; run `cargo xtask plugins` and commit", stale.join(", "))),
+        _ => Err(format!(
+            "stale: {}; run `cargo xtask plugins` and commit",
+            stale.join(", ")
+        )),
     }
 }
 

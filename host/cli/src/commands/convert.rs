@@ -10,9 +10,7 @@ use crate::progress::{Display, Voice};
 use crate::report::{RunReport, timings};
 use ocr_engine::Engine;
 use ocr_model_ppocr::{Options, Ppocr, Weights};
-use ocr_pipeline::{
-    Destination, DocumentReport, DocumentStatus, Failure, FormatterPlan, Plan, convert,
-};
+use ocr_pipeline::{Destination, DocumentReport, DocumentStatus, Failure, FormatterPlan, Plan, convert};
 use ocr_runtime::limits::{THREAD_STACK_BYTES, parse_duration};
 use ocr_runtime::{CancelFlag, Context, Grants, Limits, Plugin, Runtime, World};
 use std::path::Path;
@@ -41,7 +39,10 @@ pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
     let runtime = plugins::runtime()?;
     let (adapters, formatters) = load(&runtime, &args)?;
     let configs = plugins::options(&formatters, &args.plugin_opt)?;
-    let extensions: Vec<String> = adapters.iter().flat_map(|a| a.manifest().extensions.clone()).collect();
+    let extensions: Vec<String> = adapters
+        .iter()
+        .flat_map(|a| a.manifest().extensions.clone())
+        .collect();
     let documents = inputs::expand(&args.inputs, &extensions)?;
     check_destination(&args, &documents, &formatters)?;
 
@@ -50,20 +51,36 @@ pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
         (false, 0) => Voice::Normal,
         (false, _) => Voice::Verbose,
     };
-    let display = Arc::new(Display::new(args.progress.unwrap_or(Progress::Auto), voice, documents.len()));
+    let display = Arc::new(Display::new(
+        args.progress.unwrap_or(Progress::Auto),
+        voice,
+        documents.len(),
+    ));
     let cancel = CancelFlag::default();
     cancel_on_interrupt(&cancel)?;
     let engine = start_engine(&args)?;
     // Formatters get the pixels of the page they format; copies of pixels inside a plugin are for none yet.
-    let context = |grants| Context { limits: limits.clone(), grants, cancel: cancel.clone(), events: display.clone() };
-    let formatter_context = context(Grants { page_raster: true, image_rows: false });
+    let context = |grants| Context {
+        limits: limits.clone(),
+        grants,
+        cancel: cancel.clone(),
+        events: display.clone(),
+    };
+    let formatter_context = context(Grants {
+        page_raster: true,
+        image_rows: false,
+    });
     let plan = Plan {
         adapters,
         adapter_context: context(Grants::default()),
         formatters: formatters
             .iter()
             .zip(configs)
-            .map(|(plugin, config)| FormatterPlan { plugin: plugin.clone(), config, context: formatter_context.clone() })
+            .map(|(plugin, config)| FormatterPlan {
+                plugin: plugin.clone(),
+                config,
+                context: formatter_context.clone(),
+            })
             .collect(),
         engine: engine.handle(),
         pages: args.pages.clone().unwrap_or_default(),
@@ -85,7 +102,10 @@ pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
             documents: &reports,
         };
         report.write(folder).map_err(|e| {
-            Failed::new(Exit::FileAccess, format!("{}: {e}", folder.join("report.json").display()))
+            Failed::new(
+                Exit::FileAccess,
+                format!("{}: {e}", folder.join("report.json").display()),
+            )
         })?;
     }
     if args.timings {
@@ -98,7 +118,9 @@ fn limits(args: &ConvertArgs) -> Result<Limits, Failed> {
     let mut limits = Limits::default();
     for given in &args.plugin_limit {
         let wrong = |why: String| Failed::new(Exit::Arguments, format!("--plugin-limit: {why}"));
-        let (name, value) = given.split_once('=').ok_or_else(|| wrong(format!("`{given}` is not LIMIT=VALUE")))?;
+        let (name, value) = given
+            .split_once('=')
+            .ok_or_else(|| wrong(format!("`{given}` is not LIMIT=VALUE")))?;
         limits.set(name, value).map_err(wrong)?;
     }
     Ok(limits)
@@ -107,7 +129,9 @@ fn limits(args: &ConvertArgs) -> Result<Limits, Failed> {
 fn page_timeout(args: &ConvertArgs) -> Result<Duration, Failed> {
     match &args.page_timeout {
         None => Ok(PAGE_TIMEOUT),
-        Some(text) => parse_duration(text).map_err(|e| Failed::new(Exit::Arguments, format!("--page-timeout: {e}"))),
+        Some(text) => {
+            parse_duration(text).map_err(|e| Failed::new(Exit::Arguments, format!("--page-timeout: {e}")))
+        }
     }
 }
 
@@ -130,13 +154,19 @@ fn load(runtime: &Runtime, args: &ConvertArgs) -> Result<(Plugins, Plugins), Fai
     if formatters.is_empty() {
         formatters.push(plugins::formatter(runtime, "md")?);
     }
-    for built_in in plugins::BUILT_IN.iter().filter(|b| b.manifest().world == World::InputAdapter) {
+    for built_in in plugins::BUILT_IN
+        .iter()
+        .filter(|b| b.manifest().world == World::InputAdapter)
+    {
         let own = built_in.load(runtime)?;
         if adapters.iter().all(|a| a.digest() != own.digest()) {
             adapters.push(own);
         }
     }
-    let mut extensions: Vec<&str> = formatters.iter().map(|f| f.manifest().extensions[0].as_str()).collect();
+    let mut extensions: Vec<&str> = formatters
+        .iter()
+        .map(|f| f.manifest().extensions[0].as_str())
+        .collect();
     extensions.sort_unstable();
     if let Some(twice) = extensions.windows(2).find(|pair| pair[0] == pair[1]) {
         let why = format!("two formatters write .{}; choose one of them", twice[0]);
@@ -156,7 +186,10 @@ fn check_destination(args: &ConvertArgs, documents: &[Input], formatters: &Plugi
         return Err(Failed::new(Exit::Arguments, why));
     }
     if args.output.as_ref().is_some_and(|o| o.exists() && !o.is_dir()) {
-        let why = format!("-o {}: it is a file; give a folder", args.output.as_deref().unwrap_or(Path::new("")).display());
+        let why = format!(
+            "-o {}: it is a file; give a folder",
+            args.output.as_deref().unwrap_or(Path::new("")).display()
+        );
         return Err(Failed::new(Exit::Arguments, why));
     }
     Ok(())
@@ -179,7 +212,8 @@ fn start_engine(args: &ConvertArgs) -> Result<Engine, Failed> {
         Rescue::Off => None,
         Rescue::Auto => models::rescue(),
         Rescue::On => Some(models::rescue().ok_or_else(|| {
-            let why = "--rescue on: the small recogniser is not there; run `ocr-host models fetch ppocr-small`";
+            let why =
+                "--rescue on: the small recogniser is not there; run `ocr-host models fetch ppocr-small`";
             Failed::new(Exit::MissingDependency, why)
         })?),
     };
@@ -189,7 +223,12 @@ fn start_engine(args: &ConvertArgs) -> Result<Engine, Failed> {
         Some(folder) => Weights::Folder(folder.clone()),
         None => Weights::Embedded,
     };
-    let model = Ppocr::new(Options { weights, threads, rescue, ..Options::default() });
+    let model = Ppocr::new(Options {
+        weights,
+        threads,
+        rescue,
+        ..Options::default()
+    });
     let model = model.map_err(|e| Failed::new(Exit::MissingDependency, e))?;
     Engine::start(Arc::new(model), PAGES_AT_A_TIME)
         .map_err(|e| Failed::new(Exit::Other, format!("the engine can't start: {e}")))
@@ -205,9 +244,15 @@ fn run_all(plan: &Plan, documents: &[Input], folder: Option<&Path>) -> Vec<Docum
     let reports: Mutex<Vec<Option<DocumentReport>>> = Mutex::new(vec![None; documents.len()]);
     let work = || {
         while let Some(document) = documents.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let at = documents.iter().position(|d| std::ptr::eq(d, document)).expect("it is one of them");
+            let at = documents
+                .iter()
+                .position(|d| std::ptr::eq(d, document))
+                .expect("it is one of them");
             let report = match plan.cancel.is_cancelled() {
-                true => DocumentReport::failed(&document.shown, Failure::new("cancelled", "the run was cancelled")),
+                true => DocumentReport::failed(
+                    &document.shown,
+                    Failure::new("cancelled", "the run was cancelled"),
+                ),
                 false => run_one(plan, document, folder),
             };
             reports.lock().expect("no thread panics while it stores")[at] = Some(report);
@@ -215,23 +260,32 @@ fn run_all(plan: &Plan, documents: &[Input], folder: Option<&Path>) -> Vec<Docum
     };
     std::thread::scope(|scope| {
         for _ in 0..DOCUMENTS_AT_A_TIME.min(documents.len()) {
-            let thread = std::thread::Builder::new().name("ocr-document".into()).stack_size(THREAD_STACK_BYTES);
+            let thread = std::thread::Builder::new()
+                .name("ocr-document".into())
+                .stack_size(THREAD_STACK_BYTES);
             thread.spawn_scoped(scope, work).expect("a thread can be started");
         }
     });
     let reports = reports.into_inner().expect("no thread panics while it stores");
-    reports.into_iter().map(|report| report.expect("every document was taken by a thread")).collect()
+    reports
+        .into_iter()
+        .map(|report| report.expect("every document was taken by a thread"))
+        .collect()
 }
 
 fn run_one(plan: &Plan, document: &Input, folder: Option<&Path>) -> DocumentReport {
     let destination = match folder {
-        Some(folder) => Destination::Folder { folder: folder.join(&document.folder), name: document.name.clone() },
+        Some(folder) => Destination::Folder {
+            folder: folder.join(&document.folder),
+            name: document.name.clone(),
+        },
         None => Destination::Stream(Box::new(std::io::stdout())),
     };
     match document.open() {
         Ok(source) => convert(plan, &document.shown, &source, destination),
         Err(error) => {
-            let report = DocumentReport::failed(&document.shown, Failure::new("unreadable", error.to_string()));
+            let report =
+                DocumentReport::failed(&document.shown, Failure::new("unreadable", error.to_string()));
             plan.events.document_done(&report);
             report
         }
@@ -247,14 +301,23 @@ fn exit_code(reports: &[DocumentReport], cancel: &CancelFlag) -> Exit {
     if reports.iter().any(DocumentReport::plugin_was_stopped) {
         return Exit::Plugin;
     }
-    let failed: Vec<&DocumentReport> = reports.iter().filter(|r| r.status == DocumentStatus::Failure).collect();
+    let failed: Vec<&DocumentReport> = reports
+        .iter()
+        .filter(|r| r.status == DocumentStatus::Failure)
+        .collect();
     if let ([only], 1) = (&failed[..], reports.len()) {
         return match only.errors.first().map(|f| f.code.as_str()) {
             Some("encrypted" | "wrong-password") => Exit::Encrypted,
             Some("unreadable" | "output" | "host-error") => Exit::FileAccess,
             Some("plugin-config" | "no-such-page") => Exit::Arguments,
             Some(_) => Exit::Input,
-            None if only.pages.iter().all(|p| p.diagnostics.iter().any(|d| d.code == "invalid-input")) => Exit::Input,
+            None if only
+                .pages
+                .iter()
+                .all(|p| p.diagnostics.iter().any(|d| d.code == "invalid-input")) =>
+            {
+                Exit::Input
+            }
             None => Exit::SomePages,
         };
     }

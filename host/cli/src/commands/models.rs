@@ -10,12 +10,19 @@ pub fn run(command: ModelsCommand) -> Result<Exit, Failed> {
     match command {
         ModelsCommand::Path => println!("{}", folder.display()),
         ModelsCommand::List => {
-            let built_in = if cfg!(feature = "embedded-models") { "built in" } else { "not built in; give --models DIR" };
+            let built_in = if cfg!(feature = "embedded-models") {
+                "built in"
+            } else {
+                "not built in; give --models DIR"
+            };
             println!("ppocr-tiny    {built_in}");
             let path = folder.join(PPOCR_SMALL.file_name());
             match PPOCR_SMALL.is_present(&path) {
                 true => println!("{}   {}", PPOCR_SMALL.name, path.display()),
-                false => println!("{0}   not fetched; run `ocr-host models fetch {0}`", PPOCR_SMALL.name),
+                false => println!(
+                    "{0}   not fetched; run `ocr-host models fetch {0}`",
+                    PPOCR_SMALL.name
+                ),
             }
         }
         ModelsCommand::Fetch { name, from } => {
@@ -31,7 +38,11 @@ pub fn run(command: ModelsCommand) -> Result<Exit, Failed> {
             let model = known(&name)?;
             let path = folder.join(model.file_name());
             if !model.is_present(&path) {
-                let why = if path.exists() { "does not have the digest it should have" } else { "is not there" };
+                let why = if path.exists() {
+                    "does not have the digest it should have"
+                } else {
+                    "is not there"
+                };
                 let path = path.display();
                 let why = format!("{path} {why}; run `ocr-host models fetch {name}`");
                 return Err(Failed::new(Exit::MissingDependency, why));
@@ -45,9 +56,13 @@ pub fn run(command: ModelsCommand) -> Result<Exit, Failed> {
 /// Where fetched models are kept.
 pub fn folder() -> Result<PathBuf, Failed> {
     let home = std::env::var_os("OCR_HOST_MODELS").map(PathBuf::from);
-    home.or_else(|| Some(dirs::data_dir()?.join("ocr-host/models"))).ok_or_else(|| {
-        Failed::new(Exit::Other, "there is no home folder to keep models in; set OCR_HOST_MODELS")
-    })
+    home.or_else(|| Some(dirs::data_dir()?.join("ocr-host/models")))
+        .ok_or_else(|| {
+            Failed::new(
+                Exit::Other,
+                "there is no home folder to keep models in; set OCR_HOST_MODELS",
+            )
+        })
 }
 
 /// The small recogniser, where it was fetched.
@@ -60,7 +75,10 @@ fn known(name: &str) -> Result<&'static Pinned, Failed> {
     match name == PPOCR_SMALL.name {
         true => Ok(&PPOCR_SMALL),
         false => {
-            let why = format!("there is no model `{name}` to fetch; there is {}", PPOCR_SMALL.name);
+            let why = format!(
+                "there is no model `{name}` to fetch; there is {}",
+                PPOCR_SMALL.name
+            );
             Err(Failed::new(Exit::Arguments, why))
         }
     }

@@ -10,12 +10,22 @@ use std::sync::Arc;
 
 pub fn run(command: PluginCommand) -> Result<Exit, Failed> {
     match command {
-        PluginCommand::Build { folder, output, profile } => build_plugin(&folder, output.as_deref(), &profile),
+        PluginCommand::Build {
+            folder,
+            output,
+            profile,
+        } => build_plugin(&folder, output.as_deref(), &profile),
         PluginCommand::Inspect { plugin } => inspect(&plugin),
         PluginCommand::List => {
             for built_in in BUILT_IN {
                 let m = built_in.manifest();
-                println!("{:<14} {:<17} {:<8} {}", m.id, m.world.name(), m.version, m.description);
+                println!(
+                    "{:<14} {:<17} {:<8} {}",
+                    m.id,
+                    m.world.name(),
+                    m.version,
+                    m.description
+                );
             }
             Ok(Exit::Ok)
         }
@@ -31,7 +41,10 @@ fn build_plugin(folder: &Path, output: Option<&Path>, profile: &str) -> Result<E
         None => crates,
     };
     if output.is_some() && crates.len() > 1 {
-        return Err(Failed::new(Exit::Arguments, "-o names one file, but the workspace has several plugins"));
+        return Err(Failed::new(
+            Exit::Arguments,
+            "-o names one file, but the workspace has several plugins",
+        ));
     }
     let built = build(&crates, profile).map_err(|e| Failed::new(Exit::Other, e))?;
     for (plugin, component) in crates.iter().zip(built) {
@@ -48,7 +61,11 @@ fn inspect(name: &str) -> Result<Exit, Failed> {
     let runtime = crate::plugins::runtime()?;
     let plugin: Arc<Plugin> = crate::plugins::load(&runtime, name)?;
     let m: &Manifest = plugin.manifest();
-    let origin = if Path::new(name).exists() || built_in(name).is_none() { name } else { "built in" };
+    let origin = if Path::new(name).exists() || built_in(name).is_none() {
+        name
+    } else {
+        "built in"
+    };
     println!("{} {}  ({origin})", m.id, m.version);
     if !m.description.is_empty() {
         println!("{}", m.description);
@@ -70,8 +87,13 @@ fn inspect(name: &str) -> Result<Exit, Failed> {
         for (key, schema) in properties {
             let text = |field: &str| schema.get(field).map(|v| v.to_string().replace('"', ""));
             let kind = text("enum").or_else(|| text("type")).unwrap_or_default();
-            let default = text("default").map(|d| format!(" [default: {d}]")).unwrap_or_default();
-            println!("  {key} = {kind}{default}\n      {}", text("description").unwrap_or_default());
+            let default = text("default")
+                .map(|d| format!(" [default: {d}]"))
+                .unwrap_or_default();
+            println!(
+                "  {key} = {kind}{default}\n      {}",
+                text("description").unwrap_or_default()
+            );
         }
     }
     Ok(Exit::Ok)

@@ -27,8 +27,18 @@ fn touch(page: &Page) -> Result<()> {
 
 /// A name that no output file may have, for each `name-N`.
 const NAMES: [&str; 12] = [
-    "../escape.txt", "/tmp/escape.txt", "a/../../escape.txt", "C:\\escape.txt", "\\\\server\\escape", "CON", "a\0b",
-    "trailing.", "trailing ", ".hidden", "\u{202e}txt.exe", "",
+    "../escape.txt",
+    "/tmp/escape.txt",
+    "a/../../escape.txt",
+    "C:\\escape.txt",
+    "\\\\server\\escape",
+    "CON",
+    "a\0b",
+    "trailing.",
+    "trailing ",
+    ".hidden",
+    "\u{202e}txt.exe",
+    "",
 ];
 
 impl Formatter for Misbehave {
@@ -37,8 +47,16 @@ impl Formatter for Misbehave {
         if act == "loop-in-open" {
             spin();
         }
-        let payload = if act == "write-text" { "x".repeat(1 << 20) } else { String::new() };
-        Ok(Self { out: output::main()?, act, payload })
+        let payload = if act == "write-text" {
+            "x".repeat(1 << 20)
+        } else {
+            String::new()
+        };
+        Ok(Self {
+            out: output::main()?,
+            act,
+            payload,
+        })
     }
 
     fn page(&mut self, page: &Page) -> Result<()> {
@@ -62,7 +80,8 @@ impl Formatter for Misbehave {
                 black_box(descend(0));
             }
             "panic" => panic!("out of ideas"),
-            "flood-log" => (0..100_000).for_each(|n| log::write(Severity::Warning, &format!("line {n}\x1b[2J\nforged: line"))),
+            "flood-log" => (0..100_000)
+                .for_each(|n| log::write(Severity::Warning, &format!("line {n}\x1b[2J\nforged: line"))),
             "flood-calls" => (0..100_000_000u64).for_each(|_| {
                 black_box(self.out.len());
             }),
@@ -94,10 +113,15 @@ impl Formatter for Misbehave {
             }
             "giant-image" => drop(page.raster()?.resize(60_000, 60_000)?),
             "giant-write" => self.out.write_text(&"x".repeat(64 << 20))?,
-            "read-rows" => drop(page.raster()?.read_rows(0, 1, ocr_plugin::image::PixelFormat::Rgb8)?),
+            "read-rows" => drop(
+                page.raster()?
+                    .read_rows(0, 1, ocr_plugin::image::PixelFormat::Rgb8)?,
+            ),
             "image-to-main" => drop(self.out.write_image(&page.raster()?, Encoding::Png, 90)?),
             act => {
-                let name = act.strip_prefix("name-").and_then(|n| NAMES.get(n.parse::<usize>().ok()?));
+                let name = act
+                    .strip_prefix("name-")
+                    .and_then(|n| NAMES.get(n.parse::<usize>().ok()?));
                 output::create(name.expect("a known act"), "text/plain")?.write_text("escaped")?;
             }
         }
