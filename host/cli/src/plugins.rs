@@ -3,39 +3,51 @@
 use crate::exit::{Exit, Failed};
 use ocr_runtime::{LoadError, Manifest, Plugin, Runtime, World};
 use serde_json::{Map, Value};
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 macro_rules! built_in {
     ($($name:literal),* $(,)?) => {
-        &[$(BuiltIn {
+        [$(BuiltIn {
             file: concat!($name, ".wasm"),
-            component: include_bytes!(concat!("../../../plugins/", $name, "/", $name, ".wasm")),
+            packed: include_bytes!(concat!("../../../plugins/", $name, "/", $name, ".wasm.gz")),
+            component: OnceLock::new(),
         }),*]
     };
 }
 
-/// A component inside the program.
+/// A component inside the program, packed until it is asked for.
 pub struct BuiltIn {
     /// As `--plugin` names it.
     pub file: &'static str,
-    /// Its bytes.
-    pub component: &'static [u8],
+    packed: &'static [u8],
+    component: OnceLock<Vec<u8>>,
 }
 
 /// First-party components. Adapters are asked in this order.
-pub const BUILT_IN: &[BuiltIn] = built_in!["pdf-in", "image-in", "markdown-out", "html-out", "json-out"];
+pub static BUILT_IN: [BuiltIn; 5] = built_in!["pdf-in", "image-in", "markdown-out", "html-out", "json-out"];
 
 impl BuiltIn {
+    /// Its bytes.
+    pub fn component(&self) -> &[u8] {
+        self.component.get_or_init(|| {
+            let mut bytes = Vec::new();
+            let unpacked = flate2::read::GzDecoder::new(self.packed).read_to_end(&mut bytes);
+            unpacked.expect("a built-in component unpacks; xtask packed it");
+            bytes
+        })
+    }
+
     /// Its description of itself.
     pub fn manifest(&self) -> Manifest {
-        Manifest::read(self.component).expect("a built-in component has a manifest; xtask writes it")
+        Manifest::read(self.component()).expect("a built-in component has a manifest; xtask writes it")
     }
 
     /// Compiles it, or takes its code from the cache.
     pub fn load(&self, runtime: &Runtime) -> Result<Arc<Plugin>, Failed> {
         runtime
-            .load(self.file, self.component)
+            .load(self.file, self.component())
             .map_err(|e| Failed::new(Exit::Other, e))
     }
 }
@@ -152,7 +164,7 @@ mod tests {
 
     #[test]
     fn built_in_components_describe_themselves() {
-        for built_in in BUILT_IN {
+        for built_in in &BUILT_IN {
             let manifest = built_in.manifest();
             assert_eq!(format!("{}.wasm", manifest.id), built_in.file);
         }

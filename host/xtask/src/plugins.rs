@@ -1,6 +1,10 @@
 //! Builds the components that live in the repository, and checks that they are what their sources give.
+//!
+//! Those of `plugins/` go into the program and are kept packed (`NAME.wasm.gz`); examples and fixtures are files that
+//! `--plugin` takes (`NAME.wasm`).
 
 use ocr_runtime::build::{PluginCrate, build as build_crates, plugin_crates};
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 /// The workspace's profile for components.
@@ -9,8 +13,13 @@ const PROFILE: &str = "plugin";
 pub fn build(root: &Path) -> Result<String, String> {
     let mut lines = Vec::new();
     for (path, component) in components(root)? {
-        std::fs::write(&path, &component).map_err(|e| format!("{}: {e}", path.display()))?;
-        lines.push(format!("{:>9} bytes  {}", component.len(), shown(root, &path)));
+        let bytes = if is_packed(&path) {
+            pack(&component)
+        } else {
+            component
+        };
+        std::fs::write(&path, &bytes).map_err(|e| format!("{}: {e}", path.display()))?;
+        lines.push(format!("{:>9} bytes  {}", bytes.len(), shown(root, &path)));
     }
     Ok(lines.join("\n"))
 }
@@ -19,7 +28,7 @@ pub fn check(root: &Path) -> Result<String, String> {
     let built = components(root)?;
     let stale: Vec<String> = built
         .iter()
-        .filter(|(path, component)| std::fs::read(path).ok().as_ref() != Some(component))
+        .filter(|(path, component)| read(path).as_ref() != Some(component))
         .map(|(path, _)| shown(root, path))
         .collect();
     match stale[..] {
@@ -35,8 +44,40 @@ pub fn check(root: &Path) -> Result<String, String> {
 fn components(root: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, String> {
     let crates: Vec<PluginCrate> = plugin_crates(root)?;
     let built = build_crates(&crates, PROFILE)?;
-    let place = |plugin: &PluginCrate| plugin.folder.join(format!("{}.wasm", plugin.manifest.id));
+    let place = |plugin: &PluginCrate| {
+        let extension = if plugin.folder.starts_with(root.join("plugins")) {
+            "wasm.gz"
+        } else {
+            "wasm"
+        };
+        plugin.folder.join(format!("{}.{extension}", plugin.manifest.id))
+    };
     Ok(crates.iter().map(place).zip(built).collect())
+}
+
+fn is_packed(path: &Path) -> bool {
+    path.extension().is_some_and(|e| e == "gz")
+}
+
+fn pack(component: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    encoder
+        .write_all(component)
+        .and_then(|()| encoder.finish())
+        .expect("memory can be written to")
+}
+
+/// The component in a file, unpacked; `None` where it is missing or broken.
+fn read(path: &Path) -> Option<Vec<u8>> {
+    let bytes = std::fs::read(path).ok()?;
+    if !is_packed(path) {
+        return Some(bytes);
+    }
+    let mut component = Vec::new();
+    flate2::read::GzDecoder::new(&bytes[..])
+        .read_to_end(&mut component)
+        .ok()?;
+    Some(component)
 }
 
 fn shown(root: &Path, path: &Path) -> String {

@@ -17,7 +17,7 @@ pub fn run(command: PluginCommand) -> Result<Exit, Failed> {
         } => build_plugin(&folder, output.as_deref(), &profile),
         PluginCommand::Inspect { plugin } => inspect(&plugin),
         PluginCommand::List => {
-            for built_in in BUILT_IN {
+            for built_in in &BUILT_IN {
                 let m = built_in.manifest();
                 println!(
                     "{:<14} {:<17} {:<8} {}",
