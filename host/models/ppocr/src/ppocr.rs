@@ -12,6 +12,10 @@ use ocr_engine::{Control, PageJob, RecognizeError, Recognizer};
 use std::path::PathBuf;
 use std::time::Instant;
 
+/// Default of [`Options::rescue_below`]: on 40 receipts word F1 is 0.940 at 0.95, 0.954 at 0.97 and 0.955 at 0.98, for
+/// two to three times the time of pages without rescue.
+const RESCUE_BELOW: f32 = 0.98;
+
 /// How to make an engine.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Options {
@@ -37,7 +41,7 @@ impl Default for Options {
             weights: Weights::default(),
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             rescue: None,
-            rescue_below: 0.95,
+            rescue_below: RESCUE_BELOW,
             layout: true,
             tables: true,
             orientation: true,
