@@ -115,7 +115,7 @@ pub enum Cause {
     Trap(String),
     /// It answered with an error.
     #[error("{}", .0.message)]
-    Said(Diagnostic),
+    Said(Box<Diagnostic>),
     /// The run was cancelled.
     #[error("cancelled")]
     Cancelled,

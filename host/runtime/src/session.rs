@@ -169,16 +169,12 @@ impl Guest {
 fn cause(said: types::PluginError) -> Cause {
     use crate::api::latest::convert::{MESSAGE_BYTES, cut};
     let error = |code: &str, message: &str| {
-        Cause::Said(Diagnostic::new(
-            Severity::Error,
-            code,
-            cut(message, MESSAGE_BYTES),
-        ))
+        Cause::Said(Box::new(Diagnostic::new(Severity::Error, code, cut(message, MESSAGE_BYTES))))
     };
     match said {
         types::PluginError::InvalidInput(why) => error("invalid-input", &why),
         types::PluginError::Unsupported(why) => error("unsupported", &why),
-        types::PluginError::Failed(diagnostic) => Cause::Said(diagnostic.into()),
+        types::PluginError::Failed(diagnostic) => Cause::Said(Box::new(diagnostic.into())),
         types::PluginError::Config(diagnostics) => {
             let all: Vec<String> = diagnostics.iter().take(20).map(|d| d.message.clone()).collect();
             error(

@@ -263,7 +263,7 @@ impl image::HostCanvas for State {
         let canvas = self.table.get_mut(&this)?;
         let (width, height) = (canvas.width as usize, canvas.height as usize);
         let stride = width * canvas.channels;
-        if rows.len() % stride != 0 || first as usize + rows.len() / stride > height {
+        if !rows.len().is_multiple_of(stride) || first as usize + rows.len() / stride > height {
             let why = format!(
                 "{} bytes from row {first} on are no whole rows of {width} x {height} px",
                 rows.len()
