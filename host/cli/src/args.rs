@@ -32,7 +32,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Turn documents into text (the default command)
-    Convert(ConvertArgs),
+    Convert(Box<ConvertArgs>),
     /// Build, inspect and list components
     Plugin {
         #[command(subcommand)]

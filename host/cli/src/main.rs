@@ -34,7 +34,7 @@ fn main() -> ExitCode {
     };
     let done = match cli.command {
         None => commands::convert::run(cli.convert),
-        Some(Command::Convert(args)) => commands::convert::run(args),
+        Some(Command::Convert(args)) => commands::convert::run(*args),
         Some(Command::Plugin { command }) => commands::plugin::run(command),
         Some(Command::Models { command }) => commands::models::run(command),
     };

@@ -169,7 +169,11 @@ impl Guest {
 fn cause(said: types::PluginError) -> Cause {
     use crate::api::latest::convert::{MESSAGE_BYTES, cut};
     let error = |code: &str, message: &str| {
-        Cause::Said(Box::new(Diagnostic::new(Severity::Error, code, cut(message, MESSAGE_BYTES))))
+        Cause::Said(Box::new(Diagnostic::new(
+            Severity::Error,
+            code,
+            cut(message, MESSAGE_BYTES),
+        )))
     };
     match said {
         types::PluginError::InvalidInput(why) => error("invalid-input", &why),
