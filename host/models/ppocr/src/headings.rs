@@ -3,7 +3,7 @@
 use crate::frame::Bounds;
 
 /// The title stands in this share of the first page, from the top.
-const TITLE_ZONE: f32 = 0.4;
+const TITLE_ZONE: f32 = 0.5;
 /// A title is this much larger than the text around it.
 const TITLE_SIZE: f32 = 1.25;
 /// Sizes, relative to the usual text, from which a heading without a number is of level 1 and 2.
