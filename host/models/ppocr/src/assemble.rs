@@ -33,6 +33,7 @@ pub(crate) fn assemble(reading: Reading, number: u32, image: &PageImage, page: &
     let items = blocks
         .iter()
         .enumerate()
+        .filter(|(_, b)| !is_furniture(b.kind))
         .map(|(block, b)| Item::Block {
             block,
             bounds: b.level,
@@ -41,7 +42,13 @@ pub(crate) fn assemble(reading: Reading, number: u32, image: &PageImage, page: &
             heading: b.kind == RegionKind::Title,
         })
         .chain(loose.iter().copied().map(Item::Line));
-    let leaves = order(&items.collect::<Vec<_>>(), text_height);
+    let body = order(&items.collect::<Vec<_>>(), text_height);
+    // Running heads cross the columns below them and say nothing of their order.
+    let furniture = |kind: RegionKind| {
+        let of_kind = (0..blocks.len()).filter(|&n| blocks[n].kind == kind);
+        of_kind.map(Leaf::Block).collect::<Vec<_>>()
+    };
+    let leaves = [furniture(RegionKind::Header), body, furniture(RegionKind::Footer)].concat();
     let headings: Vec<Candidate> = blocks
         .iter()
         .enumerate()
@@ -84,6 +91,11 @@ fn weight(block: &Block) -> usize {
         RegionKind::Figure | RegionKind::Table => block.lines.len().max(4),
         _ => rows(&block.lines).len(),
     }
+}
+
+/// Whether it is printed on every page.
+fn is_furniture(kind: RegionKind) -> bool {
+    matches!(kind, RegionKind::Header | RegionKind::Footer)
 }
 
 /// Whether text may run around it.
