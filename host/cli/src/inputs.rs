@@ -2,7 +2,7 @@
 
 use crate::exit::{Exit, Failed};
 use ocr_runtime::Source;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
@@ -135,7 +135,7 @@ fn name(found: Vec<(From, PathBuf)>) -> Vec<Input> {
     for (from, folder) in &found {
         *stems.entry(key(folder, &stem(from))).or_default() += 1;
     }
-    let mut taken: HashMap<_, u32> = HashMap::new();
+    let mut taken = HashSet::new();
     let mut inputs = Vec::new();
     for (from, folder) in found {
         let shown = match &from {
@@ -147,10 +147,11 @@ fn name(found: Vec<(From, PathBuf)>) -> Vec<Input> {
         if let (From::File(path), true) = (&from, reserved || stems[&key(&folder, &name)] > 1) {
             name = text(path.file_name());
         }
-        let count = taken.entry(key(&folder, &name)).or_default();
-        *count += 1;
-        if *count > 1 {
-            name = format!("{name}-{count}");
+        // A number may make a name that another document has by itself, so this goes on until one is free.
+        let (wanted, mut number) = (name.clone(), 1);
+        while !taken.insert(key(&folder, &name)) {
+            number += 1;
+            name = format!("{wanted}-{number}");
         }
         inputs.push(Input {
             shown,
@@ -178,6 +179,10 @@ mod tests {
     fn output_names_never_meet() {
         assert_eq!(names(&["a/x.pdf", "b/y.pdf"]), ["x", "y"]);
         assert_eq!(names(&["x.pdf", "X.png", "y.pdf"]), ["x.pdf", "X.png", "y"]);
+        assert_eq!(
+            names(&["a/x.pdf", "b/x.pdf", "x.pdf-2.png"]),
+            ["x.pdf", "x.pdf-2", "x.pdf-2-2"]
+        );
         assert_eq!(names(&["report.pdf", "y.pdf"]), ["report.pdf", "y"]);
         assert_eq!(
             names(&["a/x.pdf", "b/x.pdf", "c/x.pdf"]),

@@ -255,6 +255,14 @@ fn pages_are_selected_from_one() {
         ran.err
     );
     assert_eq!(run_in(folder.path(), &["five.pdf", "--pages", "0"]).code, 1);
+    // What exists is converted, and what does not is told.
+    let ran = run_in(folder.path(), &["five.pdf", "--pages", "5,9"]);
+    assert!(
+        ran.code == 20 && ran.out.contains("Fifth page") && ran.err.contains("page 9"),
+        "{}: {}",
+        ran.code,
+        ran.err
+    );
 }
 
 #[test]

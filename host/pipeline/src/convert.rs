@@ -6,7 +6,7 @@ use crate::report::{DocumentReport, DocumentStatus, Failure, PageReport, PageSta
 use ocr_document::Page;
 use ocr_runtime::limits::THREAD_STACK_BYTES;
 use ocr_runtime::{
-    Cause, Context, DocumentOutput, FormatterOutput, FormatterSession, Plugin, PluginFailure, Source, sniff,
+    Context, DocumentOutput, FormatterOutput, FormatterSession, Plugin, PluginFailure, Source, sniff,
 };
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
@@ -43,13 +43,14 @@ pub fn convert(plan: &Plan, input: &str, source: &Source, destination: Destinati
         errors: Vec::new(),
         ..DocumentReport::failed(input, Failure::new("", ""))
     };
-    if let Err(failure) = run(plan, source, destination, started, &mut report) {
+    let ran = run(plan, source, destination, started, &mut report);
+    let wrote = *ran.as_ref().unwrap_or(&false);
+    if let Err(failure) = ran {
         report.errors.push(failure);
         report.status = DocumentStatus::Failure;
     } else if !report.errors.is_empty() || report.incomplete_pages().next().is_some() {
         let all_failed = report.pages.iter().all(|p| p.status == PageStatus::Failed);
-        let nothing = report.outputs.is_empty() && !report.errors.is_empty();
-        report.status = if all_failed || nothing {
+        report.status = if all_failed || !wrote {
             DocumentStatus::Failure
         } else {
             DocumentStatus::PartialSuccess
@@ -72,7 +73,7 @@ fn run(
     destination: Destination,
     started: Instant,
     report: &mut DocumentReport,
-) -> Result<(), Failure> {
+) -> Result<bool, Failure> {
     if source.is_empty() {
         return Err(Failure::new("invalid-input", "the file is empty"));
     }
@@ -164,7 +165,7 @@ fn run(
         }
         Ok(())
     })?;
-    let mut failed = HashSet::new();
+    let (mut failed, mut finished) = (HashSet::new(), false);
     for formatter in running {
         let ended = match formatter.session {
             _ if plan.cancel.is_cancelled() => None,
@@ -174,6 +175,7 @@ fn run(
                 .map_err(|e| report.errors.push(Failure::from(&e)))
                 .ok(),
         };
+        finished |= ended.is_some();
         if ended.is_none() {
             failed.insert(formatter.extension);
         }
@@ -196,7 +198,7 @@ fn run(
         report.outputs = placed.committed.into_iter().map(shown).collect();
         report.partial = placed.partial.map(shown);
     }
-    Ok(())
+    Ok(finished)
 }
 
 /// The page, once the engine is done with it.
@@ -210,18 +212,15 @@ fn settle(fed: Fed) -> (Page, Duration) {
     }
 }
 
-/// Hands a page to a formatter. A page that it refuses is noted and costs that page alone; a formatter that was
-/// stopped gets no more.
+/// Hands a page to a formatter. One that fails gets no more pages, and what it wrote is not committed: a file that
+/// lacks a page must not look finished.
 fn format_page(formatter: &mut Running, page: &Arc<Page>, report: &mut DocumentReport) {
     let Some(session) = &mut formatter.session else {
         return;
     };
     if let Err(failure) = session.add_page(page) {
-        let ended = !matches!(failure.cause, Cause::Said(_));
         report.errors.push(Failure::from(&failure));
-        if ended {
-            formatter.session = None;
-        }
+        formatter.session = None;
     }
 }
 

@@ -36,7 +36,7 @@ impl PageSelection {
             None => pages,
             Some(ranges) => ranges
                 .iter()
-                .map(|&(from, to)| (to.min(pages) + 1).saturating_sub(from))
+                .map(|&(from, to)| to.min(pages).saturating_add(1).saturating_sub(from))
                 .sum(),
         }
     }

@@ -23,11 +23,13 @@ enum Data {
 impl Source {
     /// The bytes of a file.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::open(path)?;
-        let meta = file.metadata()?;
-        if meta.is_dir() {
-            return Err(io::Error::new(io::ErrorKind::IsADirectory, "is a directory"));
+        // Asked before opening: opening a pipe would wait for its writer.
+        let meta = std::fs::metadata(path)?;
+        if !meta.is_file() {
+            let why = "is no regular file; give a file, or - to read from a pipe";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
+        let file = File::open(path)?;
         let name = path
             .file_name()
             .map(|n| n.to_string_lossy().into_owned())

@@ -282,7 +282,16 @@ fn run_one(plan: &Plan, document: &Input, folder: Option<&Path>) -> DocumentRepo
         None => Destination::Stream(Box::new(std::io::stdout())),
     };
     match document.open() {
-        Ok(source) => convert(plan, &document.shown, &source, destination),
+        Ok(source) => {
+            // A decoder that panics costs its document, as a plugin that traps does.
+            let run = std::panic::AssertUnwindSafe(|| convert(plan, &document.shown, &source, destination));
+            std::panic::catch_unwind(run).unwrap_or_else(|_| {
+                let failure = Failure::new("internal", "this program failed on it; please report the file");
+                let report = DocumentReport::failed(&document.shown, failure);
+                plan.events.document_done(&report);
+                report
+            })
+        }
         Err(error) => {
             let report =
                 DocumentReport::failed(&document.shown, Failure::new("unreadable", error.to_string()));

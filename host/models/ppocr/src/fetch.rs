@@ -97,7 +97,9 @@ impl Pinned {
             tempfile::tempdir().map_err(|e| failed(format!("can't make a temporary folder: {e}")))?;
         let requirements = folder.path().join("requirements.txt");
         std::fs::write(&requirements, self.requirement()).map_err(|e| failed(format!("can't write {e}")))?;
+        // In a folder of its own: Python would import a `pip.py` that lies in the present one.
         let output = Command::new("python3")
+            .current_dir(folder.path())
             .args([
                 "-m",
                 "pip",
