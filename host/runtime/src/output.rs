@@ -109,16 +109,23 @@ fn sorted_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
-/// Renames `from` to `to`. A folder in the way is moved aside first, since rename replaces files alone.
+/// Renames `from` to `to`. A file replaces a file or a link in one step; what else is in the way is moved aside first
+/// and comes back if the rename fails.
 fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    let in_the_way = fs::symlink_metadata(to).is_ok_and(|m| m.is_dir());
-    if in_the_way {
-        let aside = tempfile::Builder::new()
-            .prefix(".ocr-host-old-")
-            .tempdir_in(to.parent().unwrap_or(Path::new(".")))?;
-        fs::rename(to, aside.path().join("old"))?;
+    let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
+    let in_the_way = fs::symlink_metadata(to).is_ok() && (is_folder(from) || is_folder(to));
+    if !in_the_way {
+        return fs::rename(from, to);
     }
-    fs::rename(from, to)
+    let parent = to.parent().unwrap_or(Path::new("."));
+    let aside = tempfile::Builder::new()
+        .prefix(".ocr-host-old-")
+        .tempdir_in(parent)?;
+    let old = aside.path().join("old");
+    fs::rename(to, &old)?;
+    fs::rename(from, to).inspect_err(|_| {
+        let _ = fs::rename(&old, to);
+    })
 }
 
 /// Where one formatter's files go.
@@ -402,7 +409,9 @@ mod tests {
         tree.write(&main, b"new", &limits).unwrap();
         tree.create("x", &limits).unwrap();
         tree.finish().unwrap();
-        let _ = output.commit(&HashSet::new());
+        output.commit(&HashSet::new()).unwrap();
+        let is_link = |name: &str| folder.path().join(name).symlink_metadata().unwrap().is_symlink();
+        assert!(!is_link("a.md") && !is_link("a.md.files"));
         assert_eq!(fs::read(&victim).unwrap(), b"precious");
         assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 1);
     }
