@@ -75,7 +75,7 @@ pub struct CanvasHandle {
     pub(crate) charge: Charge,
 }
 
-/// An image file being read; its bytes and decoded frames are charged.
+/// An image file being read; its bytes are charged, and each frame once it is handed out.
 pub struct DecoderHandle {
     pub(crate) file: crate::decode::ImageFile,
     pub(crate) _charge: Charge,

@@ -243,11 +243,9 @@ fn run_all(plan: &Plan, documents: &[Input], folder: Option<&Path>) -> Vec<Docum
     let next = AtomicUsize::new(0);
     let reports: Mutex<Vec<Option<DocumentReport>>> = Mutex::new(vec![None; documents.len()]);
     let work = || {
-        while let Some(document) = documents.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let at = documents
-                .iter()
-                .position(|d| std::ptr::eq(d, document))
-                .expect("it is one of them");
+        loop {
+            let at = next.fetch_add(1, Ordering::Relaxed);
+            let Some(document) = documents.get(at) else { return };
             let report = match plan.cancel.is_cancelled() {
                 true => DocumentReport::failed(
                     &document.shown,
