@@ -59,10 +59,10 @@ pub struct ConvertArgs {
     /// A component to run: its path, or the name of a built-in one. Repeatable
     #[arg(long, value_name = "FILE.wasm")]
     pub plugin: Vec<String>,
-    /// An option of a formatter; write PLUGIN.KEY=VALUE to address one of several. Repeatable
+    /// An option of a plugin; write PLUGIN.KEY=VALUE to address one of several. Repeatable
     #[arg(long, value_name = "KEY=VALUE")]
     pub plugin_opt: Vec<String>,
-    /// Raise or lower a limit of plugins: memory, time, handles, call-bytes, host-calls, output-bytes,
+    /// Raise or lower a limit of plugins: memory, time, stack, handles, call-bytes, host-calls, output-bytes,
     /// output-files, file-bytes, log-bytes, image-bytes. Repeatable
     #[arg(long, value_name = "LIMIT=VALUE")]
     pub plugin_limit: Vec<String>,

@@ -6,6 +6,9 @@ use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+/// The file that is looked for in the present folder.
+const LOCAL: &str = "ocr-host.toml";
+
 /// The file, key by key as the flags are named.
 #[derive(Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
@@ -22,6 +25,13 @@ pub struct Config {
     rescue: Option<Rescue>,
     models: Option<PathBuf>,
     progress: Option<Progress>,
+    pdf_password: Option<String>,
+    #[serde(default)]
+    timings: bool,
+    #[serde(default)]
+    verbose: bool,
+    #[serde(default)]
+    quiet: bool,
     /// `[plugin-limit] memory = "1GiB"`.
     #[serde(default)]
     plugin_limit: BTreeMap<String, toml::Value>,
@@ -65,6 +75,19 @@ pub fn complete(args: &mut ConvertArgs) -> Result<(), Failed> {
     args.page_timeout = args.page_timeout.take().or(config.page_timeout);
     args.rescue = args.rescue.or(config.rescue);
     args.progress = args.progress.or(config.progress);
+    args.pdf_password = args.pdf_password.take().or(config.pdf_password);
+    args.timings |= config.timings;
+    if config.verbose && config.quiet {
+        return Err(wrong("verbose and quiet exclude each other".into()));
+    }
+    if args.verbose == 0 && !args.quiet {
+        args.verbose = config.verbose.into();
+        args.quiet = config.quiet;
+    }
+    // The file of the present folder is told of: it may have come with the documents.
+    if path == Path::new(LOCAL) && !args.quiet && args.progress != Some(Progress::Json) {
+        eprintln!("note: settings are taken from {}", path.display());
+    }
     // Flags are read after these, so they win.
     let limits = config
         .plugin_limit
@@ -85,7 +108,7 @@ fn find(named: Option<&Path>) -> Option<PathBuf> {
     if let Some(named) = named {
         return Some(named.to_owned());
     }
-    let local = PathBuf::from("ocr-host.toml");
+    let local = PathBuf::from(LOCAL);
     let users = dirs::config_dir().map(|dir| dir.join("ocr-host/config.toml"));
     std::iter::once(local).chain(users).find(|path| path.is_file())
 }

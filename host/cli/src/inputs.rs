@@ -1,7 +1,7 @@
 //! From what the user typed to the documents to be read: folders are walked, patterns expanded, names made unique.
 
 use crate::exit::{Exit, Failed};
-use ocr_runtime::Source;
+use ocr_runtime::{PARTIAL, SIDE, Source};
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -51,9 +51,11 @@ impl Input {
     }
 }
 
-/// All documents that `typed` means, in order. Folders give the files in them whose extension is in `extensions`.
-pub fn expand(typed: &[String], extensions: &[String]) -> Result<Vec<Input>, Failed> {
+/// All documents that `typed` means, in order. Folders give the files in them whose extension is in `extensions`; what
+/// an earlier run has written, into `output` or beside its inputs, is none of them.
+pub fn expand(typed: &[String], extensions: &[String], output: Option<&Path>) -> Result<Vec<Input>, Failed> {
     let mut found: Vec<(From, PathBuf)> = Vec::new();
+    let output = output.and_then(|o| o.canonicalize().ok());
     for text in typed {
         let path = PathBuf::from(text);
         if text == "-" {
@@ -66,7 +68,7 @@ pub fn expand(typed: &[String], extensions: &[String]) -> Result<Vec<Input>, Fai
             found.push((From::Stdin, PathBuf::new()));
         } else if path.is_dir() {
             let mut files = Vec::new();
-            walk(&path, Path::new(""), extensions, &mut files)
+            walk(&path, Path::new(""), extensions, output.as_deref(), &mut files)
                 .map_err(|e| Failed::new(Exit::FileAccess, format!("{text}: {e}")))?;
             if files.is_empty() {
                 let known = extensions.join(", ");
@@ -98,6 +100,7 @@ fn walk(
     root: &Path,
     below: &Path,
     extensions: &[String],
+    output: Option<&Path>,
     found: &mut Vec<(PathBuf, PathBuf)>,
 ) -> std::io::Result<()> {
     let mut entries = std::fs::read_dir(root.join(below))?.collect::<std::io::Result<Vec<_>>>()?;
@@ -108,7 +111,12 @@ fn walk(
             continue;
         }
         if kind.is_dir() {
-            walk(root, &below.join(entry.file_name()), extensions, found)?;
+            let name = entry.file_name();
+            let name = name.to_string_lossy();
+            let ours = name.ends_with(SIDE) || name.ends_with(PARTIAL);
+            if !ours && path.canonicalize().ok().as_deref() != output {
+                walk(root, &below.join(entry.file_name()), extensions, output, found)?;
+            }
         } else if path
             .extension()
             .is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known)))
@@ -198,14 +206,23 @@ mod tests {
             std::fs::write(folder.path().join(file), "x").unwrap();
         }
         let typed = [folder.path().display().to_string()];
-        let inputs = expand(&typed, &["pdf".into(), "png".into()]).unwrap();
+        // What an earlier run wrote, here and in its output folder.
+        for made in ["a.md.files", "a.partial", "out"] {
+            std::fs::create_dir(folder.path().join(made)).unwrap();
+            std::fs::write(folder.path().join(made).join("figure.png"), "x").unwrap();
+        }
+        let output = folder.path().join("out");
+        let inputs = expand(&typed, &["pdf".into(), "png".into()], Some(&output)).unwrap();
         let found: Vec<_> = inputs
             .iter()
             .map(|i| (i.folder.to_str().unwrap(), i.name.as_str()))
             .collect();
         assert_eq!(found, [("", "a"), ("", "b"), ("sub", "c")]);
         let pattern = [format!("{}/*.png", folder.path().display())];
-        assert_eq!(expand(&pattern, &[]).unwrap().len(), 1);
-        assert_eq!(expand(&["no*where".into()], &[]).unwrap_err().exit, Exit::Input);
+        assert_eq!(expand(&pattern, &[], None).unwrap().len(), 1);
+        assert_eq!(
+            expand(&["no*where".into()], &[], None).unwrap_err().exit,
+            Exit::Input
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! The components that the program brings along, and how plugins are found by name or path.
 
 use crate::exit::{Exit, Failed};
-use ocr_runtime::{LoadError, Manifest, Plugin, Runtime, World};
+use ocr_runtime::{Limits, LoadError, Manifest, Plugin, Runtime, World};
 use serde_json::{Map, Value};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -60,10 +60,10 @@ pub fn built_in(name: &str) -> Option<&'static BuiltIn> {
 }
 
 /// Opens the folder in which compiled code is kept.
-pub fn runtime() -> Result<Runtime, Failed> {
+pub fn runtime(limits: &Limits) -> Result<Runtime, Failed> {
     let cache = std::env::var_os("OCR_HOST_CACHE").map(PathBuf::from);
     let cache = cache.or_else(|| Some(dirs::cache_dir()?.join("ocr-host")));
-    let runtime = Runtime::new(cache.map(|c| c.join("code")));
+    let runtime = Runtime::new(cache.map(|c| c.join("code")), limits);
     runtime.map_err(|e| Failed::new(Exit::Other, format!("the component runtime can't start: {e:#}")))
 }
 
@@ -112,14 +112,12 @@ pub fn formatter(runtime: &Runtime, name: &str) -> Result<Arc<Plugin>, Failed> {
     }
 }
 
-/// The options of each formatter as JSON, from `KEY=VALUE` and `PLUGIN.KEY=VALUE`. A bare key goes to every
-/// formatter that knows it, and one at least has to.
-pub fn options(formatters: &[Arc<Plugin>], given: &[String]) -> Result<Vec<String>, Failed> {
+/// The options of each plugin as JSON, from `KEY=VALUE` and `PLUGIN.KEY=VALUE`. A bare key goes to every plugin that
+/// knows it, and one at least has to.
+pub fn options(plugins: &[Arc<Plugin>], given: &[String]) -> Result<Vec<String>, Failed> {
     let wrong = |why: String| Failed::new(Exit::Arguments, format!("--plugin-opt: {why}"));
-    let mut configs: Vec<Map<String, Value>> = formatters
-        .iter()
-        .map(|f| f.manifest().config_defaults())
-        .collect();
+    let mut configs: Vec<Map<String, Value>> =
+        plugins.iter().map(|p| p.manifest().config_defaults()).collect();
     for option in given {
         let (key, value) = option
             .split_once('=')
@@ -129,9 +127,9 @@ pub fn options(formatters: &[Arc<Plugin>], given: &[String]) -> Result<Vec<Strin
             .map(|(plugin, key)| (plugin.trim_end_matches(".wasm"), key));
         let (plugin, key) = addressed.map_or((None, key), |(plugin, key)| (Some(plugin), key));
         let mut taken = 0;
-        let mut complaint = None;
-        for (formatter, config) in formatters.iter().zip(&mut configs) {
-            let manifest = formatter.manifest();
+        let mut complaints = Vec::new();
+        for (taker, config) in plugins.iter().zip(&mut configs) {
+            let manifest = taker.manifest();
             if plugin.is_some_and(|name| !manifest.answers_to(name)) {
                 continue;
             }
@@ -142,14 +140,16 @@ pub fn options(formatters: &[Arc<Plugin>], given: &[String]) -> Result<Vec<Strin
                     taken += 1;
                 }
                 Err(why) if known => return Err(wrong(why)),
-                Err(why) => complaint = Some(why),
+                Err(why) => complaints.push(why),
             }
         }
         // An option in a configuration file may be for a format that this run does not write.
-        if taken == 0 && (plugin.is_none() || complaint.is_some()) {
-            return Err(wrong(
-                complaint.unwrap_or_else(|| format!("no formatter takes `{key}`")),
-            ));
+        if taken == 0 && (plugin.is_none() || !complaints.is_empty()) {
+            let why = match complaints.is_empty() {
+                true => format!("no plugin takes `{key}`"),
+                false => complaints.join("; "),
+            };
+            return Err(wrong(why));
         }
     }
     Ok(configs

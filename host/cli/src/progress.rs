@@ -3,8 +3,7 @@
 use crate::args::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ocr_document::{Diagnostic, Severity};
-use ocr_pipeline::{DocumentReport, DocumentStatus, Events, PageReport};
-use ocr_runtime::PluginEvents;
+use ocr_pipeline::{DocumentReport, DocumentStatus, Events, PageReport, PageStatus};
 use serde_json::json;
 use std::io::{IsTerminal, Write};
 
@@ -86,30 +85,32 @@ fn word(severity: Severity) -> &'static str {
     }
 }
 
-impl PluginEvents for Display {
-    fn report(&self, plugin: &str, d: &Diagnostic) {
+impl Events for Display {
+    fn plugin_report(&self, document: &str, plugin: &str, d: &Diagnostic) {
         let page = d.page.map(|p| format!(" page {p}:")).unwrap_or_default();
         self.say(
             voice_of(d.severity),
-            &format!("{}: plugin `{plugin}`:{page} {}", word(d.severity), d.message),
+            &format!(
+                "{}: {document}:{page} plugin `{plugin}`: {}",
+                word(d.severity),
+                d.message
+            ),
         );
-        self.event(json!({"event": "diagnostic", "plugin": plugin, "diagnostic": d}));
+        self.event(json!({"event": "diagnostic", "document": document, "plugin": plugin, "diagnostic": d}));
     }
 
-    fn log(&self, plugin: &str, severity: Severity, message: &str) {
+    fn plugin_log(&self, document: &str, plugin: &str, severity: Severity, message: &str) {
         self.say(
             voice_of(severity),
-            &format!("{}: plugin `{plugin}`: {message}", word(severity)),
+            &format!("{}: {document}: plugin `{plugin}`: {message}", word(severity)),
         );
-        self.event(json!({"event": "log", "plugin": plugin, "severity": severity, "message": message}));
+        self.event(json!({"event": "log", "document": document, "plugin": plugin, "severity": severity, "message": message}));
     }
 
-    fn progress(&self, plugin: &str, done: u32, total: Option<u32>) {
-        self.event(json!({"event": "progress", "plugin": plugin, "done": done, "total": total}));
+    fn plugin_progress(&self, document: &str, plugin: &str, done: u32, total: Option<u32>) {
+        self.event(json!({"event": "progress", "document": document, "plugin": plugin, "done": done, "total": total}));
     }
-}
 
-impl Events for Display {
     fn document_opened(&self, document: &str, pages: Option<u32>) {
         self.bar.inc_length(pages.map_or(1, u64::from));
         self.bar.set_message(document.to_owned());
@@ -144,6 +145,24 @@ impl Events for Display {
                     "error: {}: what was written before is kept in {partial}",
                     report.input
                 ),
+            );
+        }
+        for d in &report.diagnostics {
+            // What plugins say was shown when they said it; this is what the host found at the end.
+            if d.code == "stale-output" {
+                let line = format!("{}: {}: {}", word(d.severity), report.input, d.message);
+                self.say(voice_of(d.severity), &line);
+            }
+        }
+        let skipped = report
+            .pages
+            .iter()
+            .filter(|p| p.status == PageStatus::Skipped)
+            .count();
+        if skipped > 0 {
+            self.say(
+                Voice::Quiet,
+                &format!("error: {}: {skipped} pages were not read", report.input),
             );
         }
         if report.status == DocumentStatus::Success {

@@ -1,7 +1,7 @@
 //! The program as people run it: real inputs, good and bad, and what it says, writes and returns.
 
 use serde_json::Value;
-use std::io::Write;
+use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -373,15 +373,206 @@ fn decompression_bombs_end_in_a_limit_or_an_error() {
     ]);
     let good = pages(&["Still standing"]);
     let folder = folder_with(&[("bomb.pdf", &bytes), ("good.pdf", &good)]);
-    let ran = run_in(folder.path(), &["bomb.pdf", "good.pdf", "-o", "out"]);
-    assert!([0, 20, 21, 22].contains(&ran.code), "{}: {}", ran.code, ran.err);
+    let args = ["bomb.pdf", "good.pdf", "-o", "out", "--page-timeout", "8s"];
+    let (ran, peak) = run_measured(folder.path(), &args);
+    // Drawing it ends in the page's time or the plugin's memory; the page fails, the file with it.
+    assert!([21, 22].contains(&ran.code), "{}: {}", ran.code, ran.err);
+    assert!(
+        ran.err.contains("bomb.pdf")
+            && (ran.err.contains("--page-timeout") || ran.err.contains("--plugin-limit")),
+        "{}",
+        ran.err
+    );
+    assert!(peak < 1536 << 20, "{peak} bytes");
     let text = std::fs::read_to_string(folder.path().join("out/good.md")).unwrap();
     assert!(text.contains("Still standing"));
     let report = report(&folder.path().join("out"));
-    let bomb = &report["documents"][0];
+    let page = &report["documents"][0]["pages"][0];
+    assert_eq!(
+        (&page["number"], &page["status"]),
+        (&1.into(), &"failed".into()),
+        "{page}"
+    );
+}
+
+/// Runs the program and answers as well the most memory that it had, bytes.
+#[cfg(target_os = "linux")]
+fn run_measured(folder: &Path, args: &[&str]) -> (Ran, u64) {
+    let child = ocr_host(folder, args)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let status = format!("/proc/{}/status", child.id());
+    let watch = std::thread::spawn(move || {
+        let mut peak = 0;
+        // The file goes with the process; VmHWM is its peak so far, KiB.
+        while let Ok(text) = std::fs::read_to_string(&status) {
+            let Some(line) = text.lines().find(|l| l.starts_with("VmHWM")) else {
+                break;
+            };
+            peak = line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10;
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+        peak
+    });
+    let ran = Ran::from(child.wait_with_output().unwrap());
+    (ran, watch.join().unwrap())
+}
+
+/// Elsewhere only what the program says is looked at.
+#[cfg(not(target_os = "linux"))]
+fn run_measured(folder: &Path, args: &[&str]) -> (Ran, u64) {
+    (run_in(folder, args), 0)
+}
+
+#[test]
+fn large_images_are_read_in_turn_and_scaled_down() {
+    // Two grey GIFs and two PNGs of 12,000 x 12,000 px, a few kilobytes each and 144 megapixels decoded.
+    let gray = image::GrayImage::from_pixel(12_000, 12_000, image::Luma([250]));
+    let mut png = std::io::Cursor::new(Vec::new());
+    gray.write_to(&mut png, image::ImageFormat::Png).unwrap();
+    let rgba = image::RgbaImage::from_pixel(6_000, 6_000, image::Rgba([250; 4]));
+    let mut gif = std::io::Cursor::new(Vec::new());
+    rgba.write_to(&mut gif, image::ImageFormat::Gif).unwrap();
+    let files = [
+        ("a.png", png.get_ref().as_slice()),
+        ("b.png", png.get_ref()),
+        ("c.gif", gif.get_ref()),
+        ("d.gif", gif.get_ref()),
+    ];
+    let folder = folder_with(&files);
+    let (ran, peak) = run_measured(folder.path(), &["a.png", "b.png", "c.gif", "d.gif", "-o", "out"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(peak < 1536 << 20, "{peak} bytes");
+    let report = report(&folder.path().join("out"));
+    for (at, scaled) in [(0, true), (1, true), (2, false), (3, false)] {
+        let page = &report["documents"][at]["pages"][0];
+        let said = page["diagnostics"].to_string().contains("page-scaled-down");
+        assert_eq!((&page["status"], said), (&"complete".into(), scaled), "{page}");
+    }
+}
+
+#[test]
+fn what_plugins_say_is_in_the_report() {
+    let folder = folder_with(&[("a.pdf", &pages(&["One", "Two"]))]);
+    let bad = repository().join("host/runtime/tests/misbehave/misbehave.wasm");
+    let act = "misbehave.act=report";
+    let args = [
+        "a.pdf",
+        "-o",
+        "out",
+        "--plugin",
+        bad.to_str().unwrap(),
+        "--plugin-opt",
+        act,
+    ];
+    let ran = run_in(folder.path(), &args);
+    assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(
-        bomb["pages"].as_array().unwrap().len() + bomb["errors"].as_array().unwrap().len() > 0,
-        "{bomb}"
+        ran.err
+            .contains("warning: a.pdf: page 2: plugin `misbehave`: on a page")
+            && ran.err.contains("of the document"),
+        "{}",
+        ran.err
+    );
+    let document = &report(&folder.path().join("out"))["documents"][0];
+    assert_eq!(
+        document["diagnostics"][0]["message"],
+        "plugin `misbehave`: of the document"
+    );
+    let page = &document["pages"][1]["diagnostics"][0];
+    assert_eq!((&page["code"], &page["page"]), (&"said".into(), &2.into()));
+}
+
+#[test]
+fn pages_that_nobody_takes_are_in_the_report() {
+    let folder = folder_with(&[("a.pdf", &pages(&["One", "Two", "Three", "Four"]))]);
+    let bad = repository().join("host/runtime/tests/misbehave/misbehave.wasm");
+    let act = "misbehave.act=panic";
+    let args = [
+        "a.pdf",
+        "-o",
+        "out",
+        "--plugin",
+        bad.to_str().unwrap(),
+        "--plugin-opt",
+        act,
+    ];
+    let ran = run_in(folder.path(), &args);
+    assert_eq!(ran.code, 22, "{}", ran.err);
+    let document = &report(&folder.path().join("out"))["documents"][0];
+    let pages = document["pages"].as_array().unwrap();
+    let statuses: Vec<_> = pages
+        .iter()
+        .map(|p| (p["number"].as_u64().unwrap(), p["status"].as_str().unwrap()))
+        .collect();
+    assert_eq!(
+        statuses,
+        [(1, "complete"), (2, "skipped"), (3, "skipped"), (4, "skipped")]
+    );
+    assert!(ran.err.contains("3 pages were not read"), "{}", ran.err);
+}
+
+#[test]
+fn settings_of_the_present_folder_are_named() {
+    let toml = b"timings = true\n[plugin-limit]\nstack = '1MiB'\n[plugin-opt.image-in]\ndpi = 100\n";
+    let png = std::fs::read(example("receipt.png")).unwrap();
+    let folder = folder_with(&[("ocr-host.toml", toml), ("receipt.png", &png)]);
+    let ran = run_in(folder.path(), &["receipt.png"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.err
+            .starts_with("note: settings are taken from ocr-host.toml\n"),
+        "{}",
+        ran.err
+    );
+    assert!(ran.err.contains("stage") && ran.out.contains("LANTERN BAKERY"));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_request_to_terminate_ends_the_run_in_order() {
+    let lines: Vec<String> = (0..400).map(|n| format!("Page {n} of many")).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let folder = folder_with(&[("a.pdf", &pages(&lines))]);
+    let mut child = ocr_host(folder.path(), &["a.pdf", "-o", "out", "--progress", "json"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Once the first page is done, the run is under way.
+    let mut err = std::io::BufReader::new(child.stderr.take().unwrap()).lines();
+    assert!(err.by_ref().any(|l| l.unwrap().contains("\"page\"")));
+    let pid = child.id().to_string();
+    assert!(
+        Command::new("kill")
+            .args(["-TERM", &pid])
+            .status()
+            .unwrap()
+            .success()
+    );
+    err.for_each(drop);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let out = folder.path().join("out");
+    let document = &report(&out)["documents"][0];
+    let pages = document["pages"].as_array().unwrap();
+    assert_eq!(pages.len(), 400, "every page has a status");
+    assert_eq!(
+        (&pages[0]["status"], &pages[399]["status"]),
+        (&"complete".into(), &"skipped".into())
+    );
+    let names: Vec<String> = std::fs::read_dir(&out)
+        .unwrap()
+        .map(|e| e.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(
+        names.iter().all(|n| n == "a.partial" || n == "report.json"),
+        "{names:?}"
+    );
+    assert!(
+        std::fs::read_to_string(out.join("a.partial/a.md"))
+            .unwrap()
+            .contains("Page 0 of many")
     );
 }
 
@@ -453,6 +644,7 @@ fn a_crashing_plugin_costs_its_own_output_alone() {
             std::fs::read_to_string(out.join("a.partial/a.bad")).unwrap(),
             "begun\n"
         );
+        assert!(!out.join("a.bad").exists());
         let document = &report(&out)["documents"][0];
         assert_eq!(document["status"], "partial-success");
         assert!(document["partial"].as_str().unwrap().ends_with("a.partial"));

@@ -140,6 +140,20 @@ impl Quad {
         [self.a, self.b, self.c, self.d]
     }
 
+    /// The quad on a raster that is `factor` times as large.
+    pub fn scaled(&self, factor: f32) -> Self {
+        let p = |p: Point| Point {
+            x: p.x * factor,
+            y: p.y * factor,
+        };
+        Self {
+            a: p(self.a),
+            b: p(self.b),
+            c: p(self.c),
+            d: p(self.d),
+        }
+    }
+
     /// The smallest pixel rectangle around the quad, cut to `width` x `height`.
     pub fn bounds(&self, width: u32, height: u32) -> Rect {
         Rect::around(&self.corners(), width, height)

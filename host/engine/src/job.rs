@@ -1,6 +1,6 @@
 //! One page's work, valid by construction.
 
-use ocr_document::{Affine, PageImage, PageInfo, TextLayer};
+use ocr_document::{Affine, Diagnostic, PageImage, PageInfo, TextLayer};
 use std::time::Duration;
 
 /// A page to be recognised.
@@ -18,6 +18,8 @@ pub struct PageJob {
     pub size_points: (f32, f32),
     /// Text that the source carries.
     pub text_layer: Option<TextLayer>,
+    /// What there is to say of the page before it is read.
+    pub diagnostics: Vec<Diagnostic>,
     /// How long recognition may take once it has begun.
     pub time_limit: Duration,
 }
@@ -30,6 +32,7 @@ impl PageJob {
         PageInfo {
             width_points,
             height_points,
+            diagnostics: self.diagnostics.clone(),
             to_source: Affine::raster_to_points(width, height, width_points, height_points),
             ..PageInfo::new(self.index, self.number, width, height)
         }

@@ -7,12 +7,16 @@ use crate::{Control, PageJob, RecognizeError, Recognizer};
 use ocr_document::{Diagnostic, Outcome, Page, PageBuilder, Severity};
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
 /// Pages that may wait before the workers: one a worker is enough to keep it busy, the rest is back-pressure.
 const QUEUE_PAGES: usize = 2;
+
+/// How often a waiting caller looks whether it still wants its page.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Recogniser threads need room for image processing and model graphs.
 const STACK_BYTES: usize = 8 << 20;
@@ -110,10 +114,19 @@ impl Ticket {
         self.index
     }
 
-    /// Waits for the page. A page that could not be read comes back empty, failed, with a diagnostic; `None` only
+    /// Waits for the page; once `unwanted` says so it is cancelled, and comes back as such. A page that could not be read comes back empty, failed, with a diagnostic; `None` only
     /// when the engine has gone.
-    pub fn wait(self) -> Option<Page> {
-        self.answer.recv().ok()
+    pub fn wait(self, unwanted: impl Fn() -> bool) -> Option<Page> {
+        loop {
+            match self.answer.recv_timeout(LOOK) {
+                Ok(page) => return Some(page),
+                Err(RecvTimeoutError::Disconnected) => return None,
+                Err(RecvTimeoutError::Timeout) if unwanted() => {
+                    self.cancelled.store(true, Ordering::Relaxed);
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 }
 
@@ -179,7 +192,6 @@ fn failed(job: &PageJob, recognizer: &dyn Recognizer, error: &RecognizeError) ->
 mod tests {
     use super::*;
     use ocr_document::{PageImage, PixelFormat, Rect, SpanKind};
-    use std::time::Duration;
 
     /// Reads each page as its number; page 13 panics and page 99 never ends.
     struct Numbers;
@@ -218,12 +230,13 @@ mod tests {
             dpi: 72.0,
             size_points: (1.0, 1.0),
             text_layer: None,
+            diagnostics: Vec::new(),
             time_limit: Duration::from_millis(50),
         }
     }
 
     fn read(engine: &Engine, number: u32) -> Page {
-        engine.handle().submit(job(number)).wait().unwrap()
+        engine.handle().submit(job(number)).wait(|| false).unwrap()
     }
 
     #[test]
@@ -241,6 +254,15 @@ mod tests {
         let page = read(&engine, 99);
         assert_eq!(page.info().diagnostics[0].code, "page-timeout");
         assert_eq!(read(&engine, 1).text(), "1");
+    }
+
+    #[test]
+    fn a_page_that_nobody_wants_any_more_comes_back_cancelled() {
+        let engine = Engine::start(Arc::new(Numbers), 1).unwrap();
+        let mut endless = job(99);
+        endless.time_limit = Duration::from_secs(3600);
+        let page = engine.handle().submit(endless).wait(|| true).unwrap();
+        assert_eq!(page.info().diagnostics[0].code, "cancelled");
     }
 
     #[test]

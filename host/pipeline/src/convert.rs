@@ -1,20 +1,22 @@
 //! One document, from its bytes to its files.
 
-use crate::feed::{self, Fed, PAGES_AHEAD};
-use crate::plan::Plan;
+use crate::feed::{self, Fed, Feed, MAX_PAGES, PAGES_AHEAD};
+use crate::heard::Heard;
+use crate::plan::{AdapterPlan, Plan};
 use crate::report::{DocumentReport, DocumentStatus, Failure, PageReport, PageStatus, milliseconds};
-use ocr_document::Page;
-use ocr_runtime::limits::THREAD_STACK_BYTES;
+use ocr_document::{Diagnostic, Page, PageInfo, Severity};
+use ocr_engine::Ticket;
 use ocr_runtime::{
-    Context, DocumentOutput, FormatterOutput, FormatterSession, Plugin, PluginFailure, Source, sniff,
+    Context, DocumentOutput, FormatterOutput, FormatterSession, PluginEvents, PluginFailure, Source, sniff,
 };
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::io::Write;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Bytes of an input that adapters see before they are chosen.
 const HEAD_BYTES: usize = 4096;
@@ -43,14 +45,18 @@ pub fn convert(plan: &Plan, input: &str, source: &Source, destination: Destinati
         errors: Vec::new(),
         ..DocumentReport::failed(input, Failure::new("", ""))
     };
-    let ran = run(plan, source, destination, started, &mut report);
+    let heard = Heard::new(input, &plan.events);
+    let ran = run(plan, source, destination, started, &heard, &mut report);
+    let said = heard.sort_into(&mut report.pages);
+    report.diagnostics.extend(said);
     let wrote = *ran.as_ref().unwrap_or(&false);
+    let something_is_wrong = report.diagnostics.iter().any(|d| d.severity == Severity::Error);
     if let Err(failure) = ran {
         report.errors.push(failure);
         report.status = DocumentStatus::Failure;
-    } else if !report.errors.is_empty() || report.incomplete_pages().next().is_some() {
-        let all_failed = report.pages.iter().all(|p| p.status == PageStatus::Failed);
-        report.status = if all_failed || !wrote {
+    } else if !report.errors.is_empty() || something_is_wrong || report.incomplete_pages().next().is_some() {
+        let unread = |p: &PageReport| matches!(p.status, PageStatus::Failed | PageStatus::Skipped);
+        report.status = if report.pages.iter().all(unread) || !wrote {
             DocumentStatus::Failure
         } else {
             DocumentStatus::PartialSuccess
@@ -72,15 +78,16 @@ fn run(
     source: &Source,
     destination: Destination,
     started: Instant,
+    heard: &Arc<Heard>,
     report: &mut DocumentReport,
 ) -> Result<bool, Failure> {
     if source.is_empty() {
         return Err(Failure::new("invalid-input", "the file is empty"));
     }
-    let adapter = choose_adapter(plan, source)?;
-    report.adapter = Some(adapter.manifest().id.clone());
-    let mut session = feed::open(plan, &adapter, source).map_err(|e| Failure::from(&e))?;
-    let mut info = session.info().map_err(|e| Failure::from(&e))?;
+    let adapter = choose_adapter(plan, source, heard)?;
+    report.adapter = Some(adapter.plugin.manifest().id.clone());
+    let mut feed = Feed::open(plan, adapter, source, heard.clone()).map_err(|e| Failure::from(&e))?;
+    let mut info = feed.info().map_err(|e| Failure::from(&e))?;
     info.name = source.name().to_owned();
     info.sha256 = Some(digest(source)?);
     info.selected = info.pages.map(|pages| plan.pages.count(pages));
@@ -95,6 +102,11 @@ fn run(
             return Err(Failure::new("no-such-page", message));
         }
         report.errors.push(Failure::new("no-such-page", message));
+    }
+    if let Some(selected) = info.selected.filter(|&n| n > MAX_PAGES) {
+        let message =
+            format!("{selected} pages are more than the {MAX_PAGES} of one run; choose some with --pages");
+        return Err(Failure::new("too-many-pages", message));
     }
     plan.events.document_opened(&report.input, info.selected);
 
@@ -123,30 +135,31 @@ fn run(
                 ));
             }
         };
-        let opened = FormatterSession::open(
-            &formatter.plugin,
-            &formatter.context,
-            &info,
-            &formatter.config,
-            place,
-        );
+        let context = Context {
+            events: heard.clone(),
+            ..formatter.context.clone()
+        };
+        let opened = FormatterSession::open(&formatter.plugin, &context, &info, &formatter.config, place);
         let session = opened.map_err(|e| report.errors.push(Failure::from(&e))).ok();
         running.push(Running { extension, session });
     }
 
     std::thread::scope(|scope| -> Result<(), Failure> {
         let (to, fed) = sync_channel(PAGES_AHEAD);
-        let pages = info.pages;
-        let adapter = &adapter;
         std::thread::Builder::new()
             .name("ocr-feed".into())
-            .stack_size(THREAD_STACK_BYTES)
-            .spawn_scoped(scope, move || {
-                feed::feed(plan, adapter, source, session, pages, to)
-            })
+            .stack_size(plan.adapter_context.limits.thread_stack())
+            .spawn_scoped(scope, move || feed.run(&to))
             .map_err(|e| Failure::new("host-error", format!("no thread could be started: {e}")))?;
         for fed in fed {
-            let (page, render) = settle(fed);
+            let (page, render, _share) = match fed {
+                Fed::Failed(page, render) => (*page, render, None),
+                Fed::Queued(ticket, info, render, share) => (settle(plan, ticket, info), render, Some(share)),
+                Fed::Broken(failure) => {
+                    report.errors.push(failure);
+                    break;
+                }
+            };
             let page = Arc::new(page);
             let formatting = Instant::now();
             for formatter in &mut running {
@@ -165,6 +178,7 @@ fn run(
         }
         Ok(())
     })?;
+    account_for_the_rest(plan, info.pages, report);
     let (mut failed, mut finished) = (HashSet::new(), false);
     for formatter in running {
         let ended = match formatter.session {
@@ -191,24 +205,42 @@ fn run(
             .push(Failure::new("invalid-input", "the document has no pages"));
     }
     if let Some(output) = output {
-        let placed = output
-            .commit(&failed)
-            .map_err(|e| Failure::new("output", format!("the finished files can't be put in place: {e}")))?;
         let shown = |path: PathBuf| path.display().to_string();
+        let placed = output.commit(&failed).map_err(|e| {
+            report.partial = Some(shown(e.kept));
+            Failure::new("output", format!("its files can't be put in place: {}", e.error))
+        })?;
         report.outputs = placed.committed.into_iter().map(shown).collect();
         report.partial = placed.partial.map(shown);
+        for stale in placed.stale {
+            let message = format!("{} is of an earlier run", shown(stale));
+            let said = Diagnostic::new(Severity::Warning, "stale-output", message);
+            report.diagnostics.push(said);
+        }
     }
     Ok(finished)
 }
 
 /// The page, once the engine is done with it.
-fn settle(fed: Fed) -> (Page, Duration) {
-    match fed {
-        Fed::Failed(page, render) => (*page, render),
-        Fed::Queued(ticket, info, render) => {
-            let gone = || feed::mark_failed(info, "recognition-failed", "the engine has stopped".into());
-            (ticket.wait().unwrap_or_else(gone), render)
-        }
+fn settle(plan: &Plan, ticket: Ticket, info: PageInfo) -> Page {
+    let gone = || feed::mark_failed(info, "recognition-failed", "the engine has stopped".into());
+    ticket.wait(|| plan.cancel.is_cancelled()).unwrap_or_else(gone)
+}
+
+/// Gives every wanted page that was not read a status of its own, so that the report has them all.
+fn account_for_the_rest(plan: &Plan, pages: Option<u32>, report: &mut DocumentReport) {
+    let (code, why) = match plan.cancel.is_cancelled() {
+        true => ("cancelled", "not read: the run was cancelled"),
+        false => ("no-formatter", "not read: no formatter was left to take it"),
+    };
+    let mut last = report.pages.last().map_or(0, |p| p.number);
+    while let Some(next) = plan
+        .pages
+        .next_after(last)
+        .filter(|&n| pages.is_some_and(|pages| n <= pages))
+    {
+        report.pages.push(PageReport::skipped(next, code, why));
+        last = next;
     }
 }
 
@@ -218,29 +250,54 @@ fn format_page(formatter: &mut Running, page: &Arc<Page>, report: &mut DocumentR
     let Some(session) = &mut formatter.session else {
         return;
     };
-    if let Err(failure) = session.add_page(page) {
-        report.errors.push(Failure::from(&failure));
-        formatter.session = None;
-    }
+    // A bug of the host in what a plugin asks of it costs what the plugin writes, not the document.
+    let added = std::panic::catch_unwind(AssertUnwindSafe(|| session.add_page(page)));
+    let failure = match added {
+        Ok(Ok(())) => return,
+        Ok(Err(failure)) => Failure::from(&failure),
+        Err(_) => {
+            let number = page.info().number;
+            let why =
+                format!("this program failed while page {number} was formatted; please report the file");
+            Failure::new("internal", why)
+        }
+    };
+    report.errors.push(failure);
+    formatter.session = None;
 }
 
-/// The adapter that is surest of the input.
-fn choose_adapter(plan: &Plan, source: &Source) -> Result<Arc<Plugin>, Failure> {
+/// The adapter that is surest of the input. One that fails over it is told of, whoever reads it then.
+fn choose_adapter<'a>(
+    plan: &'a Plan,
+    source: &Source,
+    heard: &Arc<Heard>,
+) -> Result<&'a AdapterPlan, Failure> {
     let head = source
         .read_at(0, HEAD_BYTES)
         .map_err(|e| Failure::new("unreadable", e.to_string()))?;
-    let context: &Context = &plan.adapter_context;
-    let mut best: Option<(u8, &Arc<Plugin>)> = None;
+    let context = Context {
+        events: heard.clone(),
+        ..plan.adapter_context.clone()
+    };
+    let mut best: Option<(u8, &AdapterPlan)> = None;
     let mut broken: Option<PluginFailure> = None;
     for adapter in &plan.adapters {
-        match sniff(adapter, context, source.name(), &head) {
+        match sniff(&adapter.plugin, &context, source.name(), &head) {
             Ok(sure) if sure > best.map_or(0, |(most, _)| most) => best = Some((sure, adapter)),
             Ok(_) => {}
             Err(failure) => broken = Some(failure),
         }
     }
     if let Some((_, adapter)) = best {
-        return Ok(adapter.clone());
+        if let Some(failure) = broken {
+            let said = Diagnostic::new(
+                Severity::Warning,
+                failure.code(),
+                format!("{}: {}", failure.phase, failure.cause),
+            );
+            heard.report(&failure.plugin, &said);
+        }
+        return Ok(adapter);
     }
     Err(match broken {
         Some(failure) => Failure::from(&failure),
@@ -248,7 +305,7 @@ fn choose_adapter(plan: &Plan, source: &Source) -> Result<Arc<Plugin>, Failure> 
             let known: Vec<&str> = plan
                 .adapters
                 .iter()
-                .flat_map(|a| &a.manifest().extensions)
+                .flat_map(|a| &a.plugin.manifest().extensions)
                 .map(String::as_str)
                 .collect();
             Failure::new(

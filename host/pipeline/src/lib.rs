@@ -5,14 +5,17 @@
 //! 2,000 pages takes no more memory than one of ten.
 #![forbid(unsafe_code)]
 
+mod budget;
 mod convert;
 mod feed;
+mod heard;
 mod plan;
 mod report;
 mod select;
 
+pub use budget::PageBudget;
 pub use convert::{Destination, convert};
-pub use feed::PAGES_AHEAD;
-pub use plan::{Events, FormatterPlan, NoEvents, Plan};
+pub use feed::{MAX_PAGES, PAGES_AHEAD};
+pub use plan::{AdapterPlan, Events, FormatterPlan, NoEvents, Plan};
 pub use report::{DocumentReport, DocumentStatus, Failure, PageReport, PageStatus};
 pub use select::PageSelection;

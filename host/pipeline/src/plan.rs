@@ -1,9 +1,11 @@
 //! What is to be done with documents, resolved: plugins loaded, options checked, engine running.
 
+use crate::budget::PageBudget;
 use crate::report::{DocumentReport, PageReport};
 use crate::select::PageSelection;
+use ocr_document::{Diagnostic, Severity};
 use ocr_engine::EngineHandle;
-use ocr_runtime::{CancelFlag, Context, Plugin, PluginEvents};
+use ocr_runtime::{CancelFlag, Context, Plugin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,12 +20,21 @@ pub struct FormatterPlan {
     pub context: Context,
 }
 
+/// An adapter with its options.
+#[derive(Clone)]
+pub struct AdapterPlan {
+    /// The plugin.
+    pub plugin: Arc<Plugin>,
+    /// A JSON object that fits its schema.
+    pub config: String,
+}
+
 /// What is to be done with documents.
 #[derive(Clone)]
 pub struct Plan {
     /// Asked in order; the one that is surest of an input reads it.
-    pub adapters: Vec<Arc<Plugin>>,
-    /// What adapters run under.
+    pub adapters: Vec<AdapterPlan>,
+    /// What adapters run under; drawing a page never takes longer than `page_timeout`.
     pub adapter_context: Context,
     /// Each gets every page.
     pub formatters: Vec<FormatterPlan>,
@@ -37,33 +48,38 @@ pub struct Plan {
     pub password: Option<String>,
     /// How long one page may take, from drawing to recognition.
     pub page_timeout: Duration,
+    /// Bounds the pages alive.
+    pub budget: PageBudget,
     /// Ends everything.
     pub cancel: CancelFlag,
     /// Hears how it goes.
     pub events: Arc<dyn Events>,
 }
 
-/// Hears how documents go; called from several threads.
-pub trait Events: PluginEvents {
+/// Hears how documents go; called from several threads. Text of plugins has been cut to the limits and cleaned.
+pub trait Events: Send + Sync {
     /// A document was opened; `pages` will be read, where known.
     fn document_opened(&self, document: &str, pages: Option<u32>);
     /// A page has passed the formatters.
     fn page_done(&self, document: &str, page: &PageReport);
     /// A document has ended, well or not.
     fn document_done(&self, report: &DocumentReport);
+    /// A plugin has something to say about a document.
+    fn plugin_report(&self, document: &str, plugin: &str, diagnostic: &Diagnostic);
+    /// A plugin logs a line.
+    fn plugin_log(&self, document: &str, plugin: &str, severity: Severity, message: &str);
+    /// How far a plugin is.
+    fn plugin_progress(&self, document: &str, plugin: &str, done: u32, total: Option<u32>);
 }
 
 /// Hears nothing.
 pub struct NoEvents;
 
-impl PluginEvents for NoEvents {
-    fn report(&self, _: &str, _: &ocr_document::Diagnostic) {}
-    fn log(&self, _: &str, _: ocr_document::Severity, _: &str) {}
-    fn progress(&self, _: &str, _: u32, _: Option<u32>) {}
-}
-
 impl Events for NoEvents {
     fn document_opened(&self, _: &str, _: Option<u32>) {}
     fn page_done(&self, _: &str, _: &PageReport) {}
     fn document_done(&self, _: &DocumentReport) {}
+    fn plugin_report(&self, _: &str, _: &str, _: &Diagnostic) {}
+    fn plugin_log(&self, _: &str, _: &str, _: Severity, _: &str) {}
+    fn plugin_progress(&self, _: &str, _: &str, _: u32, _: Option<u32>) {}
 }

@@ -18,6 +18,8 @@ pub enum PageStatus {
     Repetition,
     /// Nothing could be read.
     Failed,
+    /// Nobody read it: the run was cancelled, or no formatter was left to take it.
+    Skipped,
 }
 
 impl From<Outcome> for PageStatus {
@@ -66,6 +68,21 @@ impl PageReport {
             diagnostics: info.diagnostics.clone(),
             ms: timings_ms.values().sum(),
             timings_ms,
+        }
+    }
+}
+
+impl PageReport {
+    /// A page that nobody read.
+    pub(crate) fn skipped(number: u32, code: &str, why: &str) -> Self {
+        Self {
+            number,
+            status: PageStatus::Skipped,
+            recovery: Recovery::None,
+            engine: String::new(),
+            diagnostics: vec![Diagnostic::new(Severity::Error, code, why).on_page(number)],
+            ms: 0.0,
+            timings_ms: BTreeMap::new(),
         }
     }
 }

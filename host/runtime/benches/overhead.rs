@@ -16,7 +16,7 @@ fn main() {
     } else {
         2
     };
-    let runtime = Runtime::new(None).expect("the runtime starts");
+    let runtime = Runtime::new(None, &Limits::default()).expect("the runtime starts");
     let plugin = runtime.load("misbehave", COMPONENT).expect("the component loads");
     println!("{:<44} {:>12} {:>12} {:>16}", "", "median", "p99", "goal");
 

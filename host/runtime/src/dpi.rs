@@ -33,6 +33,24 @@ fn png(bytes: &[u8]) -> Option<f32> {
     }
 }
 
+/// Whether a JPEG holds its picture in several passes (frame marker SOF2, SOF6, SOF10 or SOF14; ITU-T T.81, table B.1).
+pub(crate) fn is_progressive(bytes: &[u8]) -> bool {
+    let mut at = 2;
+    while let Some(&[0xff, marker, high, low]) =
+        bytes.get(at..at + 4).and_then(|b| <&[u8; 4]>::try_from(b).ok())
+    {
+        match marker {
+            0xc2 | 0xc6 | 0xca | 0xce => return true,
+            0xda => return false,
+            // Fill bytes may stand before a marker.
+            0xff => at += 1,
+            _ => at += 2 + usize::from(u16::from_be_bytes([high, low])).max(2),
+        }
+    }
+    // Whatever this is, it is not known to be in one pass.
+    true
+}
+
 /// JFIF 1.02 APP0 density (units 1: inch, 2: centimetre), else the EXIF tags in APP1.
 fn jpeg(bytes: &[u8]) -> Option<f32> {
     let (mut at, mut exif) = (2, None);
@@ -177,6 +195,18 @@ mod tests {
         let mut jpeg = vec![0xff, 0xd8, 0xff, 0xe0, 0, 16];
         jpeg.extend(b"JFIF\0\x01\x02\x01\x01\x2c\x01\x2c\0\0");
         assert_eq!(read(ImageFormat::Jpeg, &jpeg, None), Some(300.0));
+    }
+
+    #[test]
+    fn passes_of_a_jpeg_are_told() {
+        let head = |sof: u8| {
+            [
+                &[0xff, 0xd8, 0xff, 0xff, 0xe0, 0, 4, 0, 0, 0xff, sof, 0, 2][..],
+                &[0xff, 0xda, 0, 2],
+            ]
+            .concat()
+        };
+        assert!(!is_progressive(&head(0xc0)) && is_progressive(&head(0xc2)) && is_progressive(&[0xff, 0xd8]));
     }
 
     #[test]

@@ -149,12 +149,10 @@ fn limit_message(quota: Quota, limit: u64) -> String {
             format!("{} s", limit as f64 / 1e3),
             format!("{}s", (limit / 1000).max(1) * 4),
         ),
-        Quota::Stack => {
-            return format!(
-                "it nested calls deeper than the stack of {} KiB allows",
-                limit >> 10
-            );
-        }
+        Quota::Stack => (
+            format!("{} KiB", limit >> 10),
+            format!("{}KiB", (limit >> 10) * 4),
+        ),
         Quota::Handles | Quota::HostCalls | Quota::OutputFiles => {
             (limit.to_string(), (limit * 4).to_string())
         }

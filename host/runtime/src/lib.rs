@@ -4,9 +4,9 @@
 //! one document, in a store of its own. Plugins see what the contract in `wit/` offers and nothing else.
 //!
 //! ```no_run
-//! use ocr_runtime::{AdapterSession, Context, OpenOptions, Runtime, Source};
+//! use ocr_runtime::{AdapterSession, Context, Limits, OpenOptions, Runtime, Source};
 //!
-//! let runtime = Runtime::new(None)?;
+//! let runtime = Runtime::new(None, &Limits::default())?;
 //! let plugin = runtime.load_file("image-in.wasm".as_ref())?;
 //! let source = Source::open("scan.png".as_ref())?;
 //! let mut pages = AdapterSession::open(&plugin, &Context::default(), &source, &OpenOptions::default())?;
@@ -29,18 +29,21 @@ pub mod limits;
 mod manifest;
 mod names;
 mod output;
+mod pixels;
 mod plugin;
+mod room;
 mod runtime;
 mod session;
 mod source;
 mod state;
+mod tiff_pages;
 
 pub use api::WIT_VERSION;
 pub use encode::encode;
 pub use error::{Cause, LoadError, Phase, PluginFailure};
 pub use limits::{Limits, Quota};
 pub use manifest::{Manifest, ManifestError, World};
-pub use output::{DocumentOutput, FormatterOutput, Placed};
+pub use output::{CommitError, DocumentOutput, FormatterOutput, PARTIAL, Placed, SIDE, discard_staged};
 pub use plugin::Plugin;
 pub use runtime::Runtime;
 pub use session::{

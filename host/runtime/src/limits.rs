@@ -5,24 +5,29 @@ use std::time::Duration;
 /// One mebibyte.
 const MIB: u64 = 1 << 20;
 
-/// WASM stack of a call. Fixed for the process: it is a property of the engine, not of a store.
-/// 512 KiB is wasmtime's own default; 10,000 recursive frames fit.
-pub const STACK_BYTES: usize = 512 << 10;
+/// Most stack that a plugin can be given: threads are made with room for it.
+const MAX_STACK: u64 = 256 * MIB;
 
-/// Threads that call plugins need the WASM stack, the host functions' own frames and some slack.
-pub const THREAD_STACK_BYTES: usize = 8 << 20;
+/// What the host's own functions need of a thread's stack below the plugin's.
+const HOST_STACK: u64 = 8 * MIB;
 
 /// Largest component that is compiled at all: a Python component takes about 20 MB.
 pub const COMPONENT_BYTES: u64 = 64 * MIB;
 
+/// A call that keeps the host at work for this many times its own limit ends as well.
+pub const HOST_TIME: u32 = 4;
+
 /// Limits of one plugin session (one plugin, one document).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Limits {
+    /// WASM stack of a call, bytes. 512 KiB is wasmtime's own default; 10,000 recursive frames fit. A property of the
+    /// engine: the same for all plugins of a [`Runtime`](crate::Runtime).
+    pub stack: u64,
     /// Linear memory, bytes. 768 MiB: a PDF whose page holds an uncompressed 80-megapixel scan takes 561.
     pub memory: u64,
-    /// Time one call into the plugin may take, host work excluded.
+    /// Time one call into the plugin may take, host work excluded; with it, [`HOST_TIME`] times as long.
     pub time: Duration,
-    /// Open handles, and elements of each table times 16.
+    /// Open handles; each function table may have 16 times as many elements.
     pub handles: u64,
     /// Bytes that one call may hand over in either direction.
     pub call_bytes: u64,
@@ -43,6 +48,7 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
+            stack: 512 << 10,
             memory: 768 * MIB,
             time: Duration::from_secs(30),
             handles: 4096,
@@ -64,7 +70,7 @@ pub enum Quota {
     Memory,
     /// Time of a call.
     Time,
-    /// Depth of calls; fixed.
+    /// Depth of calls.
     Stack,
     /// Handles.
     Handles,
@@ -85,10 +91,11 @@ pub enum Quota {
 }
 
 impl Quota {
-    /// All limits that can be raised.
-    pub const ADJUSTABLE: [Quota; 10] = [
+    /// All limits.
+    pub const ALL: [Quota; 11] = [
         Quota::Memory,
         Quota::Time,
+        Quota::Stack,
         Quota::Handles,
         Quota::CallBytes,
         Quota::HostCalls,
@@ -118,15 +125,17 @@ impl Quota {
 }
 
 impl Limits {
+    /// Stack of a thread that calls plugins, bytes.
+    pub fn thread_stack(&self) -> usize {
+        usize::try_from(self.stack + HOST_STACK).expect("a stack is checked when it is set")
+    }
+
     /// Sets one limit from its name and value: `memory=1GiB`, `time=90s`, `handles=10000`.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let quota = Quota::ADJUSTABLE
-            .into_iter()
-            .find(|q| q.name() == name)
-            .ok_or_else(|| {
-                let names = Quota::ADJUSTABLE.map(Quota::name).join(", ");
-                format!("there is no plugin limit `{name}`; the limits are {names}")
-            })?;
+        let quota = Quota::ALL.into_iter().find(|q| q.name() == name).ok_or_else(|| {
+            let names = Quota::ALL.map(Quota::name).join(", ");
+            format!("there is no plugin limit `{name}`; the limits are {names}")
+        })?;
         match quota {
             Quota::Time => self.time = parse_duration(value)?,
             Quota::Memory => self.memory = parse_bytes(value)?,
@@ -138,7 +147,15 @@ impl Limits {
             Quota::Handles => self.handles = parse_count(value)?,
             Quota::HostCalls => self.host_calls = parse_count(value)?,
             Quota::OutputFiles => self.output_files = parse_count(value)?,
-            Quota::Stack => unreachable!("the stack is not adjustable"),
+            Quota::Stack => {
+                self.stack = parse_bytes(value)?;
+                if !(64 << 10..=MAX_STACK).contains(&self.stack) {
+                    return Err(format!(
+                        "`{value}` is no stack; it is 64KiB to {}MiB",
+                        MAX_STACK / MIB
+                    ));
+                }
+            }
         }
         Ok(())
     }
@@ -215,5 +232,7 @@ mod tests {
                 .contains("too large")
         );
         assert!(limits.set("time", "-3s").unwrap_err().contains("90s"));
+        assert!(limits.set("stack", "1TiB").is_err());
+        assert!(limits.set("stack", "1GiB").unwrap_err().contains("256MiB"));
     }
 }

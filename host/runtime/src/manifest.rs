@@ -110,6 +110,16 @@ impl Manifest {
         if let Some(bad) = self.aliases.iter().chain(&self.extensions).find(|s| !plain(s)) {
             return wrong(format!("{bad:?} is not 1 to 64 of a-z, 0-9, - and _"));
         }
+        // `NAME.files` and `NAME.partial` are folders that the host makes.
+        if let Some(kept) = self
+            .extensions
+            .iter()
+            .find(|e| ["files", "partial"].contains(&e.as_str()))
+        {
+            return wrong(format!(
+                "the extension {kept:?} is kept for the host's own folders"
+            ));
+        }
         if self.version.len() > 64 || self.version.chars().any(char::is_control) {
             return wrong("version is over 64 bytes or has control characters".into());
         }

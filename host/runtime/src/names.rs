@@ -46,9 +46,11 @@ pub fn check(name: &str) -> Result<String, String> {
     Ok(name.to_lowercase())
 }
 
-/// Zero-width and bidirectional controls, which make two names look alike or one read backwards.
-fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}')
+/// Zero-width and bidirectional controls, line and paragraph separators and tags: they make two names look alike, one
+/// read backwards, or one line two.
+pub(crate) fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{e0000}'..='\u{e007f}')
 }
 
 /// Names that Windows keeps for devices, with or without an extension.
@@ -105,6 +107,9 @@ mod tests {
             "a/.git/x",
             "\u{202e}gpj.exe",
             "a\u{200b}b",
+            "a\u{61c}b",
+            "a\u{2028}b",
+            "a\u{e0041}b",
             &long,
             &deep,
         ] {

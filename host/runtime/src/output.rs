@@ -9,7 +9,7 @@
 
 use crate::limits::{Limits, Quota};
 use crate::names;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
@@ -18,13 +18,19 @@ use std::sync::{Arc, Mutex};
 /// Files one formatter may hold open at a time; more would eat the process's descriptors.
 pub const OPEN_FILES: usize = 256;
 
+/// What the folder of a formatter's further files is called after its main file.
+pub const SIDE: &str = ".files";
+
+/// What the folder of a failed document's files is called after the document.
+pub const PARTIAL: &str = ".partial";
+
 /// Bytes gathered before a write reaches the file system.
 const BUFFER_BYTES: usize = 64 << 10;
 
 /// The staged output of one document.
 #[derive(Debug)]
 pub struct DocumentOutput {
-    staging: tempfile::TempDir,
+    staging: Staging,
     folder: PathBuf,
     name: String,
 }
@@ -33,9 +39,8 @@ impl DocumentOutput {
     /// Starts the output of document `name` in `folder`, which is made where it is missing.
     pub fn begin(folder: &Path, name: &str) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
-        let staging = tempfile::Builder::new().prefix(".ocr-host-").tempdir_in(folder)?;
         Ok(Self {
-            staging,
+            staging: Staging::new(folder)?,
             folder: folder.to_owned(),
             name: name.to_owned(),
         })
@@ -44,7 +49,7 @@ impl DocumentOutput {
     /// The place for a formatter's files; `extension` is that of its main file.
     pub fn formatter(&self, extension: &str) -> FormatterOutput {
         let main = format!("{}.{extension}", self.name);
-        let side = format!("{main}.files");
+        let side = format!("{main}{SIDE}");
         FormatterOutput {
             target: Target::Folder {
                 main: self.staging.path().join(&main),
@@ -56,26 +61,53 @@ impl DocumentOutput {
     }
 
     /// Moves finished files into place, replacing what an earlier run left there. What formatters with an extension
-    /// in `failed` have written is kept in `NAME.partial/`; one from an earlier run goes.
-    pub fn commit(self, failed: &HashSet<String>) -> io::Result<Placed> {
+    /// in `failed` have written is kept in `NAME.partial/`; one from an earlier run goes. All of it happens or none:
+    /// on an error everything is as it was before, and the document's files are kept where the error says.
+    pub fn commit(self, failed: &HashSet<String>) -> Result<Placed, CommitError> {
+        let mut moves = Moves::default();
+        match self.place(failed, &mut moves) {
+            Ok(placed) => Ok(placed),
+            Err(error) => {
+                moves.undo();
+                let partial = self.partial();
+                let kept = self.staging.keep();
+                // An earlier run's partial folder stays in the way; the staging folder is then the place.
+                let free = fs::symlink_metadata(&partial).is_err();
+                let moved = free && fs::rename(&kept, &partial).is_ok();
+                let kept = if moved { partial } else { kept };
+                Err(CommitError { error, kept })
+            }
+        }
+    }
+
+    fn partial(&self) -> PathBuf {
+        self.folder.join(format!("{}{PARTIAL}", self.name))
+    }
+
+    fn place(&self, failed: &HashSet<String>, moves: &mut Moves) -> io::Result<Placed> {
         let unfinished = |entry: &str| {
             failed.iter().any(|extension| {
                 let main = format!("{}.{extension}", self.name);
-                entry == main || entry.strip_suffix(".files") == Some(&main)
+                entry == main || entry.strip_suffix(SIDE) == Some(&main)
             })
         };
-        let partial = self.folder.join(format!("{}.partial", self.name));
-        clear(&partial)?;
         let mut placed = Placed::default();
+        let partial = self.partial();
+        moves.aside(&partial, true)?;
         for entry in sorted_entries(self.staging.path())? {
             let name = entry.file_name().expect("an entry has a name").to_owned();
             if name.to_str().is_some_and(unfinished) {
-                fs::create_dir_all(&partial)?;
-                replace(&entry, &partial.join(&name))?;
-                placed.partial = Some(partial.clone());
+                if placed.partial.is_none() {
+                    moves.make_folder(&partial)?;
+                    placed.partial = Some(partial.clone());
+                }
+                moves.rename(&entry, &partial.join(&name))?;
+                let stale = self.folder.join(&name);
+                placed.stale.extend(stale.is_file().then_some(stale));
             } else {
                 let target = self.folder.join(&name);
-                replace(&entry, &target)?;
+                moves.aside(&target, entry.is_dir())?;
+                moves.rename(&entry, &target)?;
                 placed.committed.push(target);
             }
         }
@@ -90,14 +122,140 @@ pub struct Placed {
     pub committed: Vec<PathBuf>,
     /// The folder that keeps unfinished ones.
     pub partial: Option<PathBuf>,
+    /// Files of an earlier run that bear the name of an unfinished one; they are as they were.
+    pub stale: Vec<PathBuf>,
 }
 
-/// Removes the leftovers of an earlier run. A symbolic link is removed, not followed.
-fn clear(path: &Path) -> io::Result<()> {
-    match fs::symlink_metadata(path) {
-        Ok(meta) if meta.is_dir() => fs::remove_dir_all(path),
-        Ok(_) => fs::remove_file(path),
-        Err(_) => Ok(()),
+/// Why a document's files are not in place.
+#[derive(Debug, thiserror::Error)]
+#[error("{error}; what was written is kept in {}", kept.display())]
+pub struct CommitError {
+    /// From the file system.
+    pub error: io::Error,
+    /// The folder that has the files.
+    pub kept: PathBuf,
+}
+
+/// Folders in which documents are being written.
+static STAGED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Removes what documents under way have written, for a process that is about to end.
+pub fn discard_staged() {
+    if let Ok(staged) = STAGED.lock() {
+        for folder in staged.iter() {
+            let _ = fs::remove_dir_all(folder);
+        }
+    }
+}
+
+/// A folder of its own, removed when dropped.
+#[derive(Debug)]
+struct Staging(Option<tempfile::TempDir>);
+
+impl Staging {
+    fn new(folder: &Path) -> io::Result<Self> {
+        let made = tempfile::Builder::new().prefix(".ocr-host-").tempdir_in(folder)?;
+        let mut staged = STAGED.lock().expect("no thread panics while it holds this");
+        staged.insert(made.path().to_owned());
+        Ok(Self(Some(made)))
+    }
+
+    fn path(&self) -> &Path {
+        self.0.as_ref().expect("it is kept at its end alone").path()
+    }
+
+    /// Leaves the folder where it is.
+    fn keep(mut self) -> PathBuf {
+        let mut staged = STAGED.lock().expect("no thread panics while it holds this");
+        staged.remove(self.path());
+        self.0.take().expect("it is kept once").keep()
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        if let (Some(made), Ok(mut staged)) = (&self.0, STAGED.lock()) {
+            staged.remove(made.path());
+        }
+    }
+}
+
+/// Renames that can be taken back.
+#[derive(Default)]
+struct Moves {
+    /// Takes each step back, the last one first.
+    back: Vec<Step>,
+    /// Holds what was in the way until all is done.
+    old: Option<tempfile::TempDir>,
+}
+
+enum Step {
+    Rename { from: PathBuf, to: PathBuf },
+    RemoveFolder(PathBuf),
+}
+
+impl Moves {
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)?;
+        self.back.push(Step::Rename {
+            from: to.to_owned(),
+            to: from.to_owned(),
+        });
+        Ok(())
+    }
+
+    fn make_folder(&mut self, path: &Path) -> io::Result<()> {
+        fs::create_dir(path)?;
+        self.back.push(Step::RemoveFolder(path.to_owned()));
+        Ok(())
+    }
+
+    /// Takes out of the way what stands at `path`: a link, a file for a file, a folder for a folder. Whatever else is
+    /// there is not ours, and an error.
+    fn aside(&mut self, path: &Path, for_folder: bool) -> io::Result<()> {
+        let Ok(meta) = fs::symlink_metadata(path) else {
+            return Ok(());
+        };
+        if !meta.is_symlink() && meta.is_dir() != for_folder {
+            let (is, wanted) = if meta.is_dir() {
+                ("folder", "file")
+            } else {
+                ("file", "folder")
+            };
+            let why = format!(
+                "{} is a {is}, and the output needs a {wanted} of that name; move it away",
+                path.display()
+            );
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, why));
+        }
+        if self.old.is_none() {
+            let parent = path.parent().unwrap_or(Path::new("."));
+            let made = tempfile::Builder::new()
+                .prefix(".ocr-host-old-")
+                .tempdir_in(parent)?;
+            self.old = Some(made);
+        }
+        let old = self.old.as_ref().expect("made above").path();
+        let kept = old.join(self.back.len().to_string());
+        // A second name lets the rename that follows replace the file in one step: readers never miss it.
+        if meta.is_file() && fs::hard_link(path, &kept).is_ok() {
+            self.back.push(Step::Rename {
+                from: kept,
+                to: path.to_owned(),
+            });
+            return Ok(());
+        }
+        self.rename(path, &kept)
+    }
+
+    fn undo(mut self) {
+        for step in self.back.drain(..).rev() {
+            // What can't be taken back stays; the error that led here is the one to tell.
+            let _ = match step {
+                Step::Rename { from, to } => fs::rename(from, to),
+                Step::RemoveFolder(path) => fs::remove_dir(path),
+            };
+        }
     }
 }
 
@@ -107,25 +265,6 @@ fn sorted_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
         .collect::<io::Result<Vec<_>>>()?;
     entries.sort();
     Ok(entries)
-}
-
-/// Renames `from` to `to`. A file replaces a file or a link in one step; what else is in the way is moved aside first
-/// and comes back if the rename fails.
-fn replace(from: &Path, to: &Path) -> io::Result<()> {
-    let is_folder = |path: &Path| fs::symlink_metadata(path).is_ok_and(|m| m.is_dir());
-    let in_the_way = fs::symlink_metadata(to).is_ok() && (is_folder(from) || is_folder(to));
-    if !in_the_way {
-        return fs::rename(from, to);
-    }
-    let parent = to.parent().unwrap_or(Path::new("."));
-    let aside = tempfile::Builder::new()
-        .prefix(".ocr-host-old-")
-        .tempdir_in(parent)?;
-    let old = aside.path().join("old");
-    fs::rename(to, &old)?;
-    fs::rename(from, to).inspect_err(|_| {
-        let _ = fs::rename(&old, to);
-    })
 }
 
 /// Where one formatter's files go.
@@ -254,7 +393,9 @@ impl OutputTree {
         }
         self.open.retain(|file| file.strong_count() > 0);
         if self.open.len() >= OPEN_FILES {
-            return Err(OutputError::Quota(Quota::Handles, OPEN_FILES as u64));
+            return Err(OutputError::Invalid(format!(
+                "{OPEN_FILES} output files are open already; drop handles before more are made"
+            )));
         }
         if !self.names.insert(folded) {
             return Err(OutputError::Invalid(format!("output name {name:?} is taken")));
@@ -381,16 +522,82 @@ mod tests {
         assert!(folder.path().join("a.md.files/two").exists());
     }
 
+    /// Every file below a folder with its content, sorted.
+    fn files(folder: &Path) -> Vec<(String, String)> {
+        let mut found = Vec::new();
+        for entry in sorted_entries(folder).unwrap() {
+            let name = entry.file_name().unwrap().to_str().unwrap().to_owned();
+            match entry.is_dir() {
+                true => found.extend(files(&entry).into_iter().map(|(f, c)| (format!("{name}/{f}"), c))),
+                false => found.push((name, fs::read_to_string(&entry).unwrap())),
+            }
+        }
+        found
+    }
+
+    #[test]
+    fn what_can_not_be_placed_whole_changes_nothing_and_is_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let here = |name: &str| folder.path().join(name);
+        fs::write(here("a.html"), "old").unwrap();
+        fs::create_dir(here("a.html.files")).unwrap();
+        fs::write(here("a.html.files/x"), "old").unwrap();
+        // A folder of the user's own stands where the last file belongs.
+        fs::create_dir(here("a.md")).unwrap();
+        fs::write(here("a.md/mine"), "precious").unwrap();
+        let output = DocumentOutput::begin(folder.path(), "a").unwrap();
+        let limits = Limits::default();
+        for extension in ["html", "md"] {
+            let mut tree = OutputTree::new(output.formatter(extension));
+            let main = tree.main().unwrap();
+            tree.write(&main, b"new", &limits).unwrap();
+            let side = tree.create("x", &limits).unwrap();
+            tree.write(&side, b"new", &limits).unwrap();
+            drop(side);
+            tree.finish().unwrap();
+        }
+        let error = output.commit(&HashSet::new()).unwrap_err();
+        assert_eq!(error.kept, here("a.partial"));
+        assert!(error.to_string().contains("a.md is a folder"), "{error}");
+        let expected = [
+            ("a.html", "old"),
+            ("a.html.files/x", "old"),
+            ("a.md/mine", "precious"),
+            ("a.partial/a.html", "new"),
+            ("a.partial/a.html.files/x", "new"),
+            ("a.partial/a.md", "new"),
+            ("a.partial/a.md.files/x", "new"),
+        ];
+        assert_eq!(
+            files(folder.path()),
+            expected.map(|(n, c)| (n.to_owned(), c.to_owned()))
+        );
+    }
+
+    #[test]
+    fn an_ending_process_leaves_no_temporary_folders() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = DocumentOutput::begin(folder.path(), "a").unwrap();
+        tree(&output).main().unwrap();
+        // Not `discard_staged`, which would take the other tests' folders as well.
+        assert!(STAGED.lock().unwrap().contains(output.staging.path()));
+        let path = output.staging.path().to_owned();
+        drop(output);
+        assert!(!STAGED.lock().unwrap().contains(&path) && !path.exists());
+    }
+
     #[test]
     fn a_failed_document_stays_as_partial() {
         let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("a.md"), "of an earlier run").unwrap();
         let output = DocumentOutput::begin(folder.path(), "a").unwrap();
         let mut tree = tree(&output);
         let main = tree.main().unwrap();
         tree.write(&main, b"half", &Limits::default()).unwrap();
         tree.flush().unwrap();
         let placed = output.commit(&HashSet::from(["md".to_owned()])).unwrap();
-        assert!(placed.committed.is_empty() && !folder.path().join("a.md").exists());
+        assert!(placed.committed.is_empty());
+        assert_eq!(placed.stale, [folder.path().join("a.md")]);
         assert_eq!(fs::read(placed.partial.unwrap().join("a.md")).unwrap(), b"half");
     }
 

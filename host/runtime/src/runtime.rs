@@ -4,7 +4,7 @@ use crate::api::latest::imports::Imports;
 use crate::api::{WIT_VERSION, latest};
 use crate::cache::CodeCache;
 use crate::error::LoadError;
-use crate::limits::{COMPONENT_BYTES, STACK_BYTES};
+use crate::limits::{COMPONENT_BYTES, Limits};
 use crate::manifest::{Manifest, World};
 use crate::plugin::{Entry, Plugin};
 use crate::state::State;
@@ -27,9 +27,10 @@ pub struct Runtime {
 }
 
 impl Runtime {
-    /// Starts the engine. Compiled code is kept in `cache`, a folder of the user's own; `None` keeps none.
-    pub fn new(cache: Option<PathBuf>) -> wasmtime::Result<Self> {
-        let engine = Engine::new(&config())?;
+    /// Starts the engine. Compiled code is kept in `cache`, a folder of the user's own; `None` keeps none. Plugins get the
+    /// stack that `limits` has; its other limits are a session's own.
+    pub fn new(cache: Option<PathBuf>, limits: &Limits) -> wasmtime::Result<Self> {
+        let engine = Engine::new(&config(usize::try_from(limits.stack)?))?;
         let clock = engine.weak();
         std::thread::Builder::new()
             .name("ocr-plugin-clock".into())
@@ -152,11 +153,13 @@ impl Runtime {
 }
 
 /// The engine's settings; code compiled under others is not loaded from the cache.
-fn config() -> Config {
+fn config(stack: usize) -> Config {
     let mut config = Config::new();
     config
         .epoch_interruption(true)
-        .max_wasm_stack(STACK_BYTES)
+        .max_wasm_stack(stack)
+        // Has to be larger, though nothing here runs on a stack of its own.
+        .async_stack_size(stack + (1 << 20))
         .wasm_memory64(false)
         // Without it, components whose toolchain adds async intrinsics don't even parse.
         .concurrency_support(true);

@@ -11,7 +11,7 @@ pub use formatter::FormatterSession;
 
 use crate::api::latest::imports::types;
 use crate::error::{Cause, Phase, PluginFailure};
-use crate::limits::{Limits, Quota, STACK_BYTES};
+use crate::limits::{Limits, Quota};
 use crate::output::OutputTree;
 use crate::plugin::Plugin;
 use crate::state::{CancelFlag, Grants, PluginEvents, State, Unheard};
@@ -97,7 +97,7 @@ impl Guest {
             if state.cancel.is_cancelled() {
                 return Err(Stopped.into());
             }
-            if state.guest_time() > state.limits.time {
+            if state.is_overdue() {
                 state.hit(
                     Quota::Time,
                     u64::try_from(state.limits.time.as_millis()).unwrap_or(u64::MAX),
@@ -115,6 +115,17 @@ impl Guest {
 
     /// Runs one call into the plugin and tells how it ended.
     pub(crate) fn call<T>(
+        &mut self,
+        phase: Phase,
+        call: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, types::PluginError>>,
+    ) -> Result<T, PluginFailure> {
+        let ended = self.call_and_keep_room(phase, call);
+        self.store.data_mut().room.release();
+        ended
+    }
+
+    /// The same; the caller releases the room that the call has taken for a large image.
+    pub(crate) fn call_and_keep_room<T>(
         &mut self,
         phase: Phase,
         call: impl FnOnce(&mut Store<State>) -> wasmtime::Result<Result<T, types::PluginError>>,
@@ -204,7 +215,7 @@ fn trap_cause(error: &wasmtime::Error, limits: &Limits) -> Cause {
         Some(Trap::StackOverflow) => {
             return Cause::Limit {
                 quota: Quota::Stack,
-                limit: STACK_BYTES as u64,
+                limit: limits.stack,
             };
         }
         Some(trap) => return Cause::Trap(trap.to_string()),

@@ -1,5 +1,6 @@
 //! Random access to an input's bytes, in a file or in memory; windows share them.
 
+use crate::state::Charge;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::Path;
@@ -12,6 +13,8 @@ pub struct Source {
     data: Data,
     offset: u64,
     len: u64,
+    /// What a plugin pays for bytes that it made.
+    _charge: Option<Arc<Charge>>,
 }
 
 #[derive(Debug, Clone)]
@@ -39,6 +42,7 @@ impl Source {
             data: Data::File(Arc::new(Mutex::new(file))),
             offset: 0,
             len: meta.len(),
+            _charge: None,
         })
     }
 
@@ -50,6 +54,15 @@ impl Source {
             data: Data::Memory(Arc::new(bytes)),
             offset: 0,
             len,
+            _charge: None,
+        }
+    }
+
+    /// Bytes in memory that a plugin pays for.
+    pub(crate) fn charged(name: String, bytes: Vec<u8>, charge: Charge) -> Self {
+        Self {
+            _charge: Some(Arc::new(charge)),
+            ..Self::from_bytes(name, bytes)
         }
     }
 
@@ -93,6 +106,7 @@ impl Source {
             data: self.data.clone(),
             offset: self.offset + offset,
             len,
+            _charge: self._charge.clone(),
         })
     }
 }

@@ -3,14 +3,24 @@
 //! Invariant: whenever a limit is reached it is written down in [`Meter::hit`], so that the caller learns of it even
 //! when the plugin hides the error it was given.
 
-use crate::limits::{Limits, Quota};
+use crate::limits::{HOST_TIME, Limits, Quota};
 use crate::output::OutputTree;
+use crate::room::Room;
 use ocr_document::{Diagnostic, PageImage, Rect, Severity};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use wasmtime::component::ResourceTable;
 use wasmtime_wasi::{WasiCtx, WasiCtxView, WasiView};
+
+/// Longest time that is added to a clock's reading.
+const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Longest message of a plugin, bytes.
+const LINE_BYTES: usize = 4096;
+
+/// What a message counts at least, bytes: empty ones cost the host as well.
+const LEAST_LINE_BYTES: u64 = 64;
 
 /// Tells running plugins to stop.
 #[derive(Debug, Clone, Default)]
@@ -75,13 +85,15 @@ pub struct CanvasHandle {
     pub(crate) charge: Charge,
 }
 
-/// An image file being read; its bytes are charged, and each frame once it is handed out.
+/// An image file being read; its bytes and the frames kept ahead are charged, and each frame once it is handed out.
 pub struct DecoderHandle {
     pub(crate) file: crate::decode::ImageFile,
     pub(crate) _charge: Charge,
+    pub(crate) ahead: Option<Charge>,
 }
 
 /// Host memory held on behalf of a plugin; given back when dropped.
+#[derive(Debug)]
 pub struct Charge {
     bytes: u64,
     total: Arc<AtomicU64>,
@@ -99,11 +111,15 @@ pub(crate) struct Meter {
     pub(crate) failure: Option<String>,
     pub(crate) host_calls: u64,
     pub(crate) log_bytes: u64,
+    /// Set once messages are dropped.
+    pub(crate) log_ended: bool,
     pub(crate) image_bytes: Arc<AtomicU64>,
     /// Linear memory of all of the plugin's memories, and the most it ever was.
     pub(crate) memory: u64,
     pub(crate) started: Instant,
     pub(crate) host_time: Duration,
+    /// Set while no import may be called.
+    pub(crate) mute: bool,
 }
 
 /// The data of a plugin's store.
@@ -117,6 +133,7 @@ pub struct State {
     pub(crate) events: Arc<dyn PluginEvents>,
     pub(crate) output: Option<OutputTree>,
     pub(crate) meter: Meter,
+    pub(crate) room: Room,
 }
 
 impl State {
@@ -138,11 +155,14 @@ impl State {
                 failure: None,
                 host_calls: 0,
                 log_bytes: 0,
+                log_ended: false,
                 image_bytes: Arc::default(),
                 memory: 0,
                 started: Instant::now(),
                 host_time: Duration::ZERO,
+                mute: false,
             },
+            room: Room::default(),
         }
     }
 
@@ -156,6 +176,16 @@ impl State {
     /// Time the plugin itself has spent in the present call.
     pub(crate) fn guest_time(&self) -> Duration {
         self.meter.started.elapsed().saturating_sub(self.meter.host_time)
+    }
+
+    /// Whether the present call has taken too long, by itself or with the host's work.
+    pub(crate) fn is_overdue(&self) -> bool {
+        self.guest_time() > self.limits.time || Instant::now() > self.host_deadline()
+    }
+
+    /// When the host stops to work for the present call.
+    pub(crate) fn host_deadline(&self) -> Instant {
+        self.meter.started + self.limits.time.saturating_mul(HOST_TIME).min(FOREVER)
     }
 
     /// Writes down that a limit was reached; the first one is what the caller hears of.
@@ -184,31 +214,40 @@ impl State {
 
     /// Counts `text` against the log's limit; answers what of it may still be said, cleaned.
     pub(crate) fn admit_log(&mut self, text: &str) -> Option<String> {
-        let rest = self.limits.log_bytes.saturating_sub(self.meter.log_bytes);
-        if rest == 0 {
+        if self.meter.log_ended {
             return None;
         }
-        self.meter.log_bytes += text.len() as u64;
-        if self.meter.log_bytes > self.limits.log_bytes {
-            let mut end = usize::try_from(rest).unwrap_or(text.len()).min(text.len());
-            while !text.is_char_boundary(end) {
-                end -= 1;
-            }
+        let text = shorten(text, LINE_BYTES);
+        let rest = self.limits.log_bytes - self.meter.log_bytes;
+        let cost = (text.len() as u64).max(LEAST_LINE_BYTES);
+        if cost > rest {
+            self.meter.log_ended = true;
+            let message = clean(shorten(text, usize::try_from(rest).unwrap_or(usize::MAX)));
             return Some(format!(
-                "{} [further messages of this plugin are not shown]",
-                clean(&text[..end])
+                "{message} [further messages of this plugin are not shown]"
             ));
         }
+        self.meter.log_bytes += cost;
         Some(clean(text))
     }
 }
 
-/// Text as it may reach a terminal: no control characters, so no escape sequences and no forged lines.
+/// The longest beginning of `text` that takes at most `bytes`.
+pub(crate) fn shorten(text: &str, bytes: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes)]
+}
+
+/// Text as it may reach a terminal: no control and no invisible characters, so no escape sequences, no forged lines
+/// and nothing that reads backwards.
 pub(crate) fn clean(text: &str) -> String {
-    text.trim_end()
-        .chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .collect()
+    let shown = |c: char| {
+        if c.is_control() || crate::names::is_invisible(c) {
+            ' '
+        } else {
+            c
+        }
+    };
+    text.trim_end().chars().map(shown).collect()
 }
 
 impl WasiView for State {
@@ -233,7 +272,7 @@ impl wasmtime::ResourceLimiter for State {
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         // Function tables of ordinary components hold a few thousand entries, interpreters' some ten thousand.
-        let limit = self.limits.handles * 16;
+        let limit = self.limits.handles.saturating_mul(16);
         if desired as u64 > limit {
             self.hit(Quota::Handles, self.limits.handles);
             return Ok(false);
@@ -261,5 +300,6 @@ mod tests {
     #[test]
     fn log_lines_can_forge_nothing() {
         assert_eq!(clean("a\x1b[31mred\nerror: b\r\n"), "a [31mred error: b");
+        assert_eq!(clean("a\u{202e}b\u{2028}c"), "a b c");
     }
 }

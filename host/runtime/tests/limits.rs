@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 const MISBEHAVE: &[u8] = include_bytes!("misbehave/misbehave.wasm");
 
 static PLUGIN: LazyLock<(Runtime, Arc<Plugin>)> = LazyLock::new(|| {
-    let runtime = Runtime::new(None).unwrap();
+    let runtime = Runtime::new(None, &Limits::default()).unwrap();
     let plugin = runtime.load("misbehave", MISBEHAVE).unwrap();
     (runtime, plugin)
 });
 
 fn page() -> Arc<Page> {
-    let mut page = PageBuilder::new(PageInfo::new(0, 7, 100, 80));
+    let mut page = PageBuilder::new(PageInfo::new(0, 7, 1000, 800));
     page.push_span(
         SpanKind::Paragraph,
         "text",
@@ -29,13 +29,14 @@ fn page() -> Arc<Page> {
         None,
         "all is well",
     );
-    page.raster(PageImage::new(100, 80, PixelFormat::Gray8, vec![128; 8000]).unwrap());
+    page.raster(PageImage::new(1000, 800, PixelFormat::Gray8, vec![128; 800_000]).unwrap());
     Arc::new(page.finish())
 }
 
 fn tight() -> Limits {
     let mib = 1 << 20;
     Limits {
+        stack: 512 << 10,
         memory: 32 * mib,
         time: Duration::from_millis(300),
         handles: 200,
@@ -49,9 +50,9 @@ fn tight() -> Limits {
     }
 }
 
-fn run_in(folder: &Path, act: &str, grants: Grants) -> Result<(), PluginFailure> {
+fn run_in(folder: &Path, act: &str, grants: Grants, limits: Limits) -> Result<(), PluginFailure> {
     let context = Context {
-        limits: tight(),
+        limits,
         grants,
         ..Context::default()
     };
@@ -72,26 +73,30 @@ fn run_in(folder: &Path, act: &str, grants: Grants) -> Result<(), PluginFailure>
     ended
 }
 
-/// Runs an act, checks that the next document is fine, and answers how the act ended.
 fn run(act: &str) -> Result<(), PluginFailure> {
+    run_within(act, tight())
+}
+
+/// Runs an act, checks that the next document is fine, and answers how the act ended.
+fn run_within(act: &str, limits: Limits) -> Result<(), PluginFailure> {
     let folder = tempfile::tempdir().unwrap();
     let grants = Grants {
         page_raster: true,
         image_rows: false,
     };
-    let ended = run_in(folder.path(), act, grants);
+    let ended = run_in(folder.path(), act, grants, limits);
     let beside: Vec<_> = std::fs::read_dir(folder.path())
         .unwrap()
         .map(|e| e.unwrap().file_name())
         .collect();
-    assert!(
-        beside
-            .iter()
-            .all(|n| n == "doc.partial" || n == "doc.bad" || n == "doc.bad.files"),
-        "{beside:?}"
-    );
+    // Of a failed formatter nothing appears under the name that was asked for.
+    let expected = |n: &std::ffi::OsString| match ended.is_err() {
+        true => n == "doc.partial",
+        false => n == "doc.bad" || n == "doc.bad.files",
+    };
+    assert!(beside.iter().all(expected), "{act}: {beside:?}");
     let next = tempfile::tempdir().unwrap();
-    run_in(next.path(), "behave", grants).unwrap();
+    run_in(next.path(), "behave", grants, tight()).unwrap();
     assert_eq!(
         std::fs::read_to_string(next.path().join("doc.bad")).unwrap(),
         "begun\nall is well"
@@ -100,7 +105,11 @@ fn run(act: &str) -> Result<(), PluginFailure> {
 }
 
 fn limit_hit(act: &str) -> (Quota, String) {
-    let failure = run(act).unwrap_err();
+    limit_hit_within(act, tight())
+}
+
+fn limit_hit_within(act: &str, limits: Limits) -> (Quota, String) {
+    let failure = run_within(act, limits).unwrap_err();
     match failure.cause {
         Cause::Limit { quota, .. } => (quota, failure.to_string()),
         ref other => panic!("{act} ended with {other:?}"),
@@ -145,6 +154,8 @@ fn floods_end_in_their_limits() {
         ("flood-output-silently", Quota::FileBytes),
         ("flood-files", Quota::OutputFiles),
         ("hoard-handles", Quota::Handles),
+        ("hoard-rasters", Quota::ImageBytes),
+        ("hoard-bytes", Quota::ImageBytes),
         ("hoard-images", Quota::ImageBytes),
         ("giant-image", Quota::ImageBytes),
     ] {
@@ -159,9 +170,56 @@ fn floods_end_in_their_limits() {
 
 #[test]
 fn too_much_in_one_call_is_refused() {
-    // The SDK writes in small pieces; the file's limit stops it then, and the memory's before.
-    let hit = limit_hit("giant-write").0;
-    assert!(matches!(hit, Quota::Memory | Quota::FileBytes), "{hit:?}");
+    for act in ["giant-bytes", "giant-read"] {
+        let (quota, message) = limit_hit(act);
+        assert_eq!(quota, Quota::CallBytes, "{act}: {message}");
+        assert!(message.contains("--plugin-limit call-bytes=16MiB"), "{message}");
+    }
+    // The SDK writes in small pieces, so that the file's limit is the one to be met.
+    let limits = |memory| Limits { memory, ..tight() };
+    assert_eq!(
+        limit_hit_within("giant-write", limits(256 << 20)).0,
+        Quota::FileBytes
+    );
+    assert_eq!(limit_hit_within("giant-write", limits(32 << 20)).0, Quota::Memory);
+}
+
+#[test]
+fn open_files_are_few() {
+    let limits = Limits {
+        output_files: 10_000,
+        handles: 4096,
+        ..tight()
+    };
+    let failure = run_within("hoard-files", limits).unwrap_err();
+    assert!(
+        failure.to_string().contains("256 output files are open"),
+        "{failure}"
+    );
+}
+
+#[test]
+fn the_stack_is_as_large_as_the_operator_says() {
+    let limits = Limits {
+        stack: 128 << 10,
+        ..tight()
+    };
+    let runtime = Runtime::new(None, &limits).unwrap();
+    let plugin = runtime.load("misbehave", MISBEHAVE).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let context = Context {
+        limits,
+        ..Context::default()
+    };
+    let output = DocumentOutput::begin(folder.path(), "doc").unwrap();
+    let place = output.formatter("bad");
+    let config = r#"{"act":"recurse"}"#;
+    let mut session = FormatterSession::open(&plugin, &context, &DocInfo::default(), config, place).unwrap();
+    let message = session.add_page(&page()).unwrap_err().to_string();
+    assert!(
+        message.contains("limit `stack` of 128 KiB; raise it with --plugin-limit stack=512KiB"),
+        "{message}"
+    );
 }
 
 #[test]
@@ -232,7 +290,7 @@ fn capabilities_that_are_not_granted_answer_denied() {
             "image.rows",
         ),
     ] {
-        let failure = run_in(folder.path(), act, grants).unwrap_err();
+        let failure = run_in(folder.path(), act, grants, tight()).unwrap_err();
         assert_eq!(failure.code(), "denied", "{failure}");
         assert!(failure.to_string().contains(capability), "{failure}");
     }
@@ -243,6 +301,7 @@ fn capabilities_that_are_not_granted_answer_denied() {
             page_raster: true,
             image_rows: false,
         },
+        tight(),
     )
     .unwrap();
     run_in(
@@ -252,6 +311,7 @@ fn capabilities_that_are_not_granted_answer_denied() {
             page_raster: true,
             image_rows: true,
         },
+        tight(),
     )
     .unwrap();
 }

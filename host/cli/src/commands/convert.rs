@@ -10,9 +10,12 @@ use crate::progress::{Display, Voice};
 use crate::report::{RunReport, timings};
 use ocr_engine::Engine;
 use ocr_model_ppocr::{Options, Ppocr, Weights};
-use ocr_pipeline::{Destination, DocumentReport, DocumentStatus, Failure, FormatterPlan, Plan, convert};
-use ocr_runtime::limits::{THREAD_STACK_BYTES, parse_duration};
-use ocr_runtime::{CancelFlag, Context, Grants, Limits, Plugin, Runtime, World};
+use ocr_pipeline::{
+    AdapterPlan, Destination, DocumentReport, DocumentStatus, Failure, FormatterPlan, PageBudget, Plan,
+    convert,
+};
+use ocr_runtime::limits::parse_duration;
+use ocr_runtime::{CancelFlag, Context, Grants, Limits, Plugin, Runtime, Unheard, World, discard_staged};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -36,14 +39,16 @@ pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
         return Err(Failed::new(Exit::Arguments, why));
     }
     let limits = limits(&args)?;
-    let runtime = plugins::runtime()?;
+    let runtime = plugins::runtime(&limits)?;
     let (adapters, formatters) = load(&runtime, &args)?;
-    let configs = plugins::options(&formatters, &args.plugin_opt)?;
+    let both: Vec<Arc<Plugin>> = adapters.iter().chain(&formatters).cloned().collect();
+    let mut configs = plugins::options(&both, &args.plugin_opt)?;
+    let formatter_configs = configs.split_off(adapters.len());
     let extensions: Vec<String> = adapters
         .iter()
         .flat_map(|a| a.manifest().extensions.clone())
         .collect();
-    let documents = inputs::expand(&args.inputs, &extensions)?;
+    let documents = inputs::expand(&args.inputs, &extensions, args.output.as_deref())?;
     check_destination(&args, &documents, &formatters)?;
 
     let voice = match (args.quiet, args.verbose) {
@@ -64,18 +69,23 @@ pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
         limits: limits.clone(),
         grants,
         cancel: cancel.clone(),
-        events: display.clone(),
+        // Each document hears its own plugins.
+        events: Arc::new(Unheard),
     };
     let formatter_context = context(Grants {
         page_raster: true,
         image_rows: false,
     });
     let plan = Plan {
-        adapters,
+        adapters: adapters
+            .into_iter()
+            .zip(configs)
+            .map(|(plugin, config)| AdapterPlan { plugin, config })
+            .collect(),
         adapter_context: context(Grants::default()),
         formatters: formatters
             .iter()
-            .zip(configs)
+            .zip(formatter_configs)
             .map(|(plugin, config)| FormatterPlan {
                 plugin: plugin.clone(),
                 config,
@@ -87,6 +97,7 @@ pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
         dpi: args.dpi.unwrap_or(DPI) as f32,
         password: args.pdf_password.clone(),
         page_timeout: page_timeout(&args)?,
+        budget: PageBudget::default(),
         cancel: cancel.clone(),
         events: display.clone(),
     };
@@ -195,11 +206,12 @@ fn check_destination(args: &ConvertArgs, documents: &[Input], formatters: &Plugi
     Ok(())
 }
 
-/// The first interrupt ends the run in order, the second at once.
+/// The first interrupt (or request to terminate) ends the run in order, the second at once.
 fn cancel_on_interrupt(cancel: &CancelFlag) -> Result<(), Failed> {
     let flag = cancel.clone();
     let set = ctrlc::set_handler(move || {
         if flag.is_cancelled() {
+            discard_staged();
             std::process::exit(Exit::Interrupted as i32);
         }
         flag.cancel();
@@ -260,7 +272,7 @@ fn run_all(plan: &Plan, documents: &[Input], folder: Option<&Path>) -> Vec<Docum
         for _ in 0..DOCUMENTS_AT_A_TIME.min(documents.len()) {
             let thread = std::thread::Builder::new()
                 .name("ocr-document".into())
-                .stack_size(THREAD_STACK_BYTES);
+                .stack_size(plan.adapter_context.limits.thread_stack());
             thread.spawn_scoped(scope, work).expect("a thread can be started");
         }
     });
@@ -316,6 +328,7 @@ fn exit_code(reports: &[DocumentReport], cancel: &CancelFlag) -> Exit {
         return match only.errors.first().map(|f| f.code.as_str()) {
             Some("encrypted" | "wrong-password") => Exit::Encrypted,
             Some("unreadable" | "output" | "host-error") => Exit::FileAccess,
+            Some("internal") => Exit::Other,
             Some("plugin-config" | "no-such-page") => Exit::Arguments,
             Some(_) => Exit::Input,
             None if only

@@ -4,7 +4,7 @@ use crate::args::PluginCommand;
 use crate::exit::{Exit, Failed, OrExit};
 use crate::plugins::{BUILT_IN, built_in};
 use ocr_runtime::build::{build, plugin_crates};
-use ocr_runtime::{Manifest, Plugin};
+use ocr_runtime::{Limits, Manifest, Plugin};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -58,7 +58,7 @@ fn build_plugin(folder: &Path, output: Option<&Path>, profile: &str) -> Result<E
 }
 
 fn inspect(name: &str) -> Result<Exit, Failed> {
-    let runtime = crate::plugins::runtime()?;
+    let runtime = crate::plugins::runtime(&Limits::default())?;
     let plugin: Arc<Plugin> = crate::plugins::load(&runtime, name)?;
     let m: &Manifest = plugin.manifest();
     let origin = if Path::new(name).exists() || built_in(name).is_none() {

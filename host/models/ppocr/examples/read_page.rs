@@ -36,6 +36,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             size_points: (image.width() as f32, image.height() as f32),
             image,
             text_layer: None,
+            diagnostics: Vec::new(),
             time_limit: Duration::from_secs(60),
         };
         let mut walls = Vec::new();

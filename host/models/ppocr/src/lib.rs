@@ -20,6 +20,7 @@
 //!     dpi: 72.0,
 //!     size_points: (64.0, 64.0),
 //!     text_layer: None,
+//!     diagnostics: Vec::new(),
 //!     time_limit: Duration::from_secs(60),
 //! };
 //! let page = engine.recognize(&job, &Control::new(job.time_limit))?;

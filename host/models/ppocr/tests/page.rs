@@ -45,6 +45,7 @@ fn job(image: PageImage) -> PageJob {
         size_points: (image.width() as f32, image.height() as f32),
         image,
         text_layer: None,
+        diagnostics: Vec::new(),
         time_limit: Duration::from_secs(60),
     }
 }

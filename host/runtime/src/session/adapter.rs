@@ -4,9 +4,10 @@ use super::{Context, DocInfo, Guest};
 use crate::api::latest::adapter::InputAdapter;
 use crate::api::latest::adapter::exports::ocr_host::plugin::adapter as wit;
 use crate::error::{Cause, Phase, PluginFailure};
+use crate::pixels;
 use crate::plugin::{Entry, Plugin};
 use crate::source::Source;
-use ocr_document::{PageImage, TextLayer};
+use ocr_document::{LayerWord, PageImage, TextLayer};
 use std::sync::Arc;
 use wasmtime::component::ResourceAny;
 
@@ -16,6 +17,13 @@ const DPI: std::ops::RangeInclusive<f32> = 20.0..=4800.0;
 /// Page sizes that are believed, points: PDF's own bound is 14,400 units of up to 75,000 points in theory; a mile
 /// is 4.6 million points.
 const MAX_POINTS: f32 = 5e6;
+
+/// Most words of a page's text layer that are kept; a dense broadsheet page has 10,000.
+const MAX_LAYER_WORDS: usize = 200_000;
+
+/// Most pixels of a page that is recognised; a larger one is scaled down. A4 at 600 dpi has 35 million, an A0 sheet is
+/// still read at 160 dpi. Memory and time of a page are bounded by it.
+pub const MAX_PAGE_PIXELS: u64 = 40_000_000;
 
 /// How a document is to be opened.
 #[derive(Debug, Clone, Default)]
@@ -35,6 +43,8 @@ pub struct InputPage {
     pub dpi: f32,
     /// Width and height, points.
     pub size_points: (f32, f32),
+    /// Width and height that the adapter gave, where the page was scaled down, px.
+    pub scaled_from: Option<(u32, u32)>,
     /// Text that the source carries.
     pub text_layer: Option<TextLayer>,
 }
@@ -68,6 +78,7 @@ fn start(plugin: &Arc<Plugin>, context: &Context) -> Result<(Guest, InputAdapter
 /// How sure `plugin` is that it can read an input that begins with `head`, 0 ..= 100.
 pub fn sniff(plugin: &Arc<Plugin>, context: &Context, name: &str, head: &[u8]) -> Result<u8, PluginFailure> {
     let (mut guest, bindings) = start(plugin, context)?;
+    guest.store.data_mut().meter.mute = true;
     let sure = guest.call(Phase::Sniff, |store| {
         bindings
             .ocr_host_plugin_adapter()
@@ -129,12 +140,19 @@ impl AdapterSession {
     pub fn read(&mut self, index: u32, dpi: f32) -> Result<Option<InputItem>, PluginFailure> {
         let (bindings, document) = (&self.bindings, self.document);
         let phase = Phase::Page(index + 1);
-        let item = self.guest.call(phase, |store| {
+        let item = self.guest.call_and_keep_room(phase, |store| {
             bindings
                 .ocr_host_plugin_adapter()
                 .document()
                 .call_read(store, document, index, dpi)
-        })?;
+        });
+        let taken = item.and_then(|item| self.take(phase, item));
+        self.guest.store.data_mut().room.release();
+        taken
+    }
+
+    /// Takes over what the adapter has read.
+    fn take(&mut self, phase: Phase, item: Option<wit::Item>) -> Result<Option<InputItem>, PluginFailure> {
         let table = &mut self.guest.store.data_mut().table;
         let taken = match item {
             None => return Ok(None),
@@ -180,10 +198,30 @@ fn believe(image: PageImage, dpi: f32, width: f32, height: f32, text_layer: Opti
             image.height() as f32 * 72.0 / dpi,
         ),
     };
+    let from = (image.width(), image.height());
+    // A failure to scale is one to allocate; the page then goes on as it is.
+    let image = pixels::at_most(image.clone(), MAX_PAGE_PIXELS).unwrap_or(image);
+    let scale = image.width() as f32 / from.0 as f32;
+    let words = |mut layer: TextLayer| {
+        layer.words.truncate(MAX_LAYER_WORDS);
+        let sound = |w: &LayerWord| {
+            w.outline
+                .corners()
+                .iter()
+                .all(|p| p.x.is_finite() && p.y.is_finite())
+        };
+        layer.words.retain(sound);
+        layer
+            .words
+            .iter_mut()
+            .for_each(|w| w.outline = w.outline.scaled(scale));
+        layer
+    };
     InputPage {
-        image,
-        dpi,
+        text_layer: text_layer.map(words),
+        dpi: dpi * scale,
         size_points,
-        text_layer,
+        scaled_from: (scale < 1.0).then_some(from),
+        image,
     }
 }

@@ -198,11 +198,7 @@ impl From<types::Diagnostic> for doc::Diagnostic {
 
 /// At most `bytes` of a plugin's text, cleaned of control characters.
 pub(crate) fn cut(text: &str, bytes: usize) -> String {
-    let mut end = text.len().min(bytes);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    crate::state::clean(&text[..end])
+    crate::state::clean(crate::state::shorten(text, bytes))
 }
 
 impl From<&doc::PageInfo> for types::PageInfo {

@@ -26,6 +26,11 @@ impl State {
     /// Counts a host call; too many within one call into the plugin end it.
     fn enter(&mut self) -> Result<()> {
         self.meter.host_calls += 1;
+        if self.meter.mute {
+            return Err(wasmtime::Error::msg(
+                "it called the host while it looked at the input's first bytes",
+            ));
+        }
         if self.meter.host_calls > self.limits.host_calls {
             self.hit(Quota::HostCalls, self.limits.host_calls);
             return Err(wasmtime::Error::msg("too many host calls"));
@@ -122,7 +127,10 @@ impl source::Host for State {}
 impl source::HostSource for State {
     fn from_bytes(&mut self, name: String, bytes: Vec<u8>) -> Answer<Resource<Source>> {
         self.enter()?;
-        self.hand_out(Source::from_bytes(cut(&name, NAME_BYTES), bytes))
+        match self.charge(bytes.len() as u64) {
+            Ok(charge) => self.hand_out(Source::charged(cut(&name, NAME_BYTES), bytes, charge)),
+            Err(quota) => Ok(Err(self.quota(quota, self.limits.image_bytes))),
+        }
     }
 
     fn name(&mut self, this: Resource<Source>) -> Result<String> {
@@ -267,11 +275,7 @@ impl page::HostPage for State {
             return not_granted("page.raster");
         }
         match self.table.get(&this)?.raster().cloned() {
-            Some(image) => self.hand_out(ImageHandle {
-                area: image.bounds(),
-                image,
-                charge: None,
-            }),
+            Some(image) => self.hand_out_image(image),
             None => Ok(Err(HostError::Failed("the page's pixels are not kept".into()))),
         }
     }

@@ -3,7 +3,10 @@
 
 #![forbid(unsafe_code)]
 
-use ocr_plugin::{Config, DocInfo, Formatter, Page, Result, Severity, image::Encoding, log, output};
+use ocr_plugin::source::Source;
+use ocr_plugin::{
+    Config, Diagnostic, DocInfo, Formatter, Page, Result, Severity, image::Encoding, log, output,
+};
 use serde::Deserialize;
 use std::hint::black_box;
 
@@ -71,6 +74,13 @@ impl Formatter for Misbehave {
             _ => self.out.write_text("begun\n")?,
         }
         match self.act.as_str() {
+            "report" => {
+                let said = |text: &str| Diagnostic::new(Severity::Warning, "said", text);
+                match page.info().number {
+                    1 => log::report(&said("of the document")),
+                    number => log::report(&said("on a page").on_page(number)),
+                }
+            }
             "behave" => self.out.write_text(page.text())?,
             "loop" => spin(),
             "grow" => {
@@ -104,9 +114,29 @@ impl Formatter for Misbehave {
                 let raster = page.raster()?;
                 let mut hoard = Vec::new();
                 loop {
-                    hoard.push(raster.rotate(0)?);
+                    hoard.push(raster.resize(1, 1)?);
                 }
             }
+            "hoard-rasters" => {
+                let mut hoard = Vec::new();
+                loop {
+                    hoard.push(page.raster()?);
+                }
+            }
+            "hoard-bytes" => {
+                let mut hoard = Vec::new();
+                loop {
+                    hoard.push(Source::from_bytes("bytes", &[7; 1 << 20])?);
+                }
+            }
+            "hoard-files" => {
+                let mut hoard = Vec::new();
+                for n in 0..1000 {
+                    hoard.push(output::create(&format!("{n}.txt"), "text/plain")?);
+                }
+            }
+            "giant-bytes" => drop(Source::from_bytes("bytes", &[7; 5 << 20])?),
+            "giant-read" => drop(Source::from_bytes("bytes", &[7; 1 << 20])?.read_at(0, 5 << 20)?),
             "hoard-images" => {
                 let raster = page.raster()?;
                 let mut hoard = Vec::new();

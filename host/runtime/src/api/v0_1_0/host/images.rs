@@ -5,17 +5,15 @@ use super::super::imports::types::{self, HostError};
 use super::Answer;
 use crate::decode::ImageFile;
 use crate::limits::Quota;
+use crate::pixels::{self, Encoding};
 use crate::source::Source;
 use crate::state::{CanvasHandle, DecoderHandle, ImageHandle, State};
-use ::image::codecs::{jpeg::JpegEncoder, png, webp::WebPEncoder};
-use ::image::{ExtendedColorType, ImageEncoder};
-use fast_image_resize as fir;
-use ocr_document::{PageImage, PixelFormat, Rect};
+use ocr_document::{Diagnostic, PageImage, PixelFormat, Rect, Severity};
 use std::sync::Arc;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
-/// Longest side an image may be resized to, px.
+/// Longest side of an image that a plugin makes, px.
 const MAX_SIDE: u32 = 65_535;
 
 impl State {
@@ -24,7 +22,7 @@ impl State {
     }
 
     /// Keeps new pixels for the plugin and charges it for them.
-    fn hand_out_image(&mut self, image: PageImage) -> Answer<Resource<ImageHandle>> {
+    pub(super) fn hand_out_image(&mut self, image: PageImage) -> Answer<Resource<ImageHandle>> {
         match self.charge(image.pixels().len() as u64) {
             Ok(charge) => self.hand_out(ImageHandle {
                 area: image.bounds(),
@@ -33,6 +31,13 @@ impl State {
             }),
             Err(quota) => Ok(Err(self.image_quota(quota))),
         }
+    }
+
+    /// Waits its turn where an image of `bytes` is a large one.
+    fn make_room(&mut self, bytes: u64) -> std::result::Result<(), HostError> {
+        let (deadline, cancel) = (self.host_deadline(), self.cancel.clone());
+        self.on_host_time(|state| state.room.reserve(bytes, &cancel, deadline))
+            .map_err(|why| HostError::Failed(format!("the image {why}")))
     }
 
     /// The pixels inside an image's view, copied only where the view is a part.
@@ -54,51 +59,15 @@ impl State {
         quality: u8,
     ) -> Answer<Vec<u8>> {
         let view = self.view(image)?;
+        let to = match to {
+            image::Encoding::Png => Encoding::Png,
+            image::Encoding::Jpeg => Encoding::Jpeg,
+            image::Encoding::Webp => Encoding::Webp,
+        };
         Ok(self
-            .on_host_time(|_| encode(&view, to, quality))
+            .on_host_time(|_| pixels::encode(&view, to, quality))
             .map_err(HostError::Failed))
     }
-}
-
-/// PNG and WebP are lossless here; `quality` is for JPEG, 1 ..= 100.
-fn encode(image: &PageImage, to: image::Encoding, quality: u8) -> std::result::Result<Vec<u8>, String> {
-    let mut bytes = Vec::new();
-    let (width, height, pixels) = (image.width(), image.height(), image.pixels());
-    let color = match image.format() {
-        PixelFormat::Gray8 => ExtendedColorType::L8,
-        PixelFormat::Rgb8 => ExtendedColorType::Rgb8,
-    };
-    let encoded = match to {
-        image::Encoding::Png => {
-            let (level, filter) = (png::CompressionType::Fast, png::FilterType::Adaptive);
-            png::PngEncoder::new_with_quality(&mut bytes, level, filter)
-                .write_image(pixels, width, height, color)
-        }
-        image::Encoding::Jpeg => {
-            let encoder = JpegEncoder::new_with_quality(&mut bytes, quality.clamp(1, 100));
-            encoder.write_image(pixels, width, height, color)
-        }
-        image::Encoding::Webp => {
-            WebPEncoder::new_lossless(&mut bytes).write_image(pixels, width, height, color)
-        }
-    };
-    encoded.map_err(|e| format!("a {width} x {height} px image can't be encoded: {e}"))?;
-    Ok(bytes)
-}
-
-fn resize(image: &PageImage, width: u32, height: u32) -> std::result::Result<PageImage, String> {
-    let say = |e: &dyn std::fmt::Display| format!("can't resize to {width} x {height} px: {e}");
-    let kind = match image.format() {
-        PixelFormat::Gray8 => fir::PixelType::U8,
-        PixelFormat::Rgb8 => fir::PixelType::U8x3,
-    };
-    let from = fir::images::ImageRef::new(image.width(), image.height(), image.pixels(), kind)
-        .map_err(|e| say(&e))?;
-    let mut to = fir::images::Image::new(width, height, kind);
-    fir::Resizer::new()
-        .resize(&from, &mut to, None)
-        .map_err(|e| say(&e))?;
-    PageImage::new(width, height, image.format(), to.into_vec()).map_err(|e| say(&e))
 }
 
 /// Pixels in the format that a plugin asks for.
@@ -174,7 +143,10 @@ impl image::HostImage for State {
             Ok(charge) => Arc::new(charge),
             Err(quota) => return Ok(Err(self.image_quota(quota))),
         };
-        match self.on_host_time(|_| resize(&view, width, height)) {
+        if let Err(error) = self.make_room(bytes) {
+            return Ok(Err(error));
+        }
+        match self.on_host_time(|_| pixels::resize(&view, width, height)) {
             Ok(image) => self.hand_out(ImageHandle {
                 area: image.bounds(),
                 image,
@@ -187,6 +159,9 @@ impl image::HostImage for State {
     fn rotate(&mut self, this: Resource<ImageHandle>, quarters: u8) -> Answer<Resource<ImageHandle>> {
         self.enter()?;
         let view = self.view(&this)?;
+        if let Err(error) = self.make_room(view.pixels().len() as u64) {
+            return Ok(Err(error));
+        }
         let rotated = self.on_host_time(|_| view.rotate(quarters));
         self.hand_out_image(rotated)
     }
@@ -240,10 +215,13 @@ impl image::HostCanvas for State {
         let channels = format.channels();
         // Transparency is laid on white at once, so four channels are kept as three.
         let bytes = u64::from(width) * u64::from(height) * channels.min(3) as u64;
-        if bytes == 0 {
+        if bytes == 0 || width > MAX_SIDE || height > MAX_SIDE {
             return Ok(Err(HostError::Invalid(format!(
-                "a canvas of {width} x {height} px has no pixels"
+                "a canvas can't be {width} x {height} px; a side is 1 to {MAX_SIDE} px"
             ))));
+        }
+        if let Err(error) = self.make_room(bytes) {
+            return Ok(Err(error));
         }
         match self.charge(bytes) {
             Ok(charge) => self.hand_out(CanvasHandle {
@@ -316,20 +294,26 @@ impl image::HostDecoder for State {
             Ok(charge) => charge,
             Err(quota) => return Ok(Err(self.image_quota(quota))),
         };
-        let memory = self.limits.image_bytes;
+        let (memory, deadline) = (self.limits.image_bytes, self.host_deadline());
         let opened = self.on_host_time(|_| {
             let bytes = source.read_at(0, usize::try_from(source.len()).unwrap_or(usize::MAX));
             bytes
                 .map_err(|e| e.to_string())
-                .and_then(|bytes| ImageFile::open(bytes, memory))
+                .and_then(|bytes| ImageFile::open(bytes, memory, deadline))
         });
-        match opened {
-            Ok(file) => self.hand_out(DecoderHandle {
-                file,
-                _charge: charge,
-            }),
-            Err(why) => Ok(Err(HostError::Invalid(why))),
+        let file = match opened {
+            Ok(file) => file,
+            Err(why) => return Ok(Err(HostError::Failed(why))),
+        };
+        if let Some(message) = file.cut().and_then(|why| self.admit_log(why)) {
+            let said = Diagnostic::new(Severity::Error, "images-omitted", message);
+            self.events.report(&self.plugin, &said);
         }
+        self.hand_out(DecoderHandle {
+            file,
+            _charge: charge,
+            ahead: None,
+        })
     }
 
     fn frames(&mut self, this: Resource<DecoderHandle>) -> Result<u32> {
@@ -339,12 +323,30 @@ impl image::HostDecoder for State {
 
     fn frame(&mut self, this: Resource<DecoderHandle>, index: u32) -> Answer<Resource<ImageHandle>> {
         self.enter()?;
+        let frames = self.table.get(&this)?.file.frames();
+        if index >= frames {
+            return Ok(Err(HostError::Invalid(format!(
+                "the file has {frames} images, number {index} (from 0) was asked for"
+            ))));
+        }
+        let needed = self.table.get(&this)?.file.memory_of(index);
+        if let Err(error) = self.make_room(needed) {
+            return Ok(Err(error));
+        }
+        let deadline = self.host_deadline();
         let started = std::time::Instant::now();
-        let frame = self.table.get_mut(&this)?.file.frame(index);
+        let decoder = self.table.get_mut(&this)?;
+        let frame = decoder.file.frame(index, deadline);
+        let ahead = decoder.file.bytes_ahead();
+        decoder.ahead = None;
         self.meter.host_time += started.elapsed();
+        match self.charge(ahead) {
+            Ok(charge) => self.table.get_mut(&this)?.ahead = Some(charge),
+            Err(quota) => return Ok(Err(self.image_quota(quota))),
+        }
         match frame {
             Ok(image) => self.hand_out_image(image),
-            Err(why) => Ok(Err(HostError::Invalid(why))),
+            Err(why) => Ok(Err(HostError::Failed(why))),
         }
     }
 
