@@ -4,7 +4,8 @@
 //! table without rows is text; a running head in the middle of the page is text. Each line belongs to one block or
 //! to none.
 
-use crate::frame::{Bounds, Frame, Placed};
+use crate::frame::{Bounds, Frame, Placed, median, overlap, rows};
+use crate::furniture::EDGE_ZONE;
 use crate::layout::{Region, RegionKind};
 use crate::recognize::TextLine;
 
@@ -17,6 +18,11 @@ const PAGE_SHARE: f32 = 0.5;
 const TEXT_LINES: usize = 6;
 /// Running heads lie in this share of the page at its top, running feet at its bottom.
 const FURNITURE_ZONE: f32 = 0.18;
+/// The next row of a caption is at most this far below it, and begins at most this far beside, in text heights.
+const CAPTION_GAP: f32 = 0.8;
+const CAPTION_SHIFT: f32 = 1.0;
+/// Rows that a caption's continuation has at most: more is a paragraph.
+const CAPTION_ROWS: usize = 2;
 /// Fewer lines are no table.
 const TABLE_LINES: usize = 3;
 
@@ -103,12 +109,70 @@ pub(crate) fn assign(
             lines: own,
         });
     }
+    complete_furniture(&mut blocks, size.1);
+    complete_captions(&mut blocks, lines);
     let loose = placed
         .iter()
         .copied()
         .filter(|p| owners[p.line].is_none())
         .collect();
     Assigned { blocks, loose }
+}
+
+/// Makes furniture of what stands at the page's edge in one row with furniture: the layout often knows the page number
+/// and takes the name beside it for text.
+fn complete_furniture(blocks: &mut [Block], height: f32) {
+    let of = |b: &Block| matches!(b.kind, RegionKind::Header | RegionKind::Footer);
+    let known: Vec<(RegionKind, Bounds)> = blocks
+        .iter()
+        .filter(|b| of(b))
+        .map(|b| (b.kind, b.level))
+        .collect();
+    for block in blocks.iter_mut().filter(|b| is_text(b.kind)) {
+        let (middle, area) = (block.level.middle().1, block.area);
+        let at_edge = area.y1 < EDGE_ZONE * height || area.y0 > (1.0 - EDGE_ZONE) * height;
+        let beside = known.iter().find(|(_, b)| b.y0 < middle && middle < b.y1);
+        if let (true, 1, Some(&(kind, _))) = (at_edge, rows(&block.lines).len(), beside) {
+            block.kind = kind;
+        }
+    }
+}
+
+/// Gives captions that the layout has cut off the rows that follow them.
+fn complete_captions(blocks: &mut Vec<Block>, lines: &[TextLine]) {
+    let is_caption = |b: &Block| matches!(b.kind, RegionKind::FigureCaption | RegionKind::TableCaption);
+    for n in (0..blocks.len()).rev() {
+        let Some(row) = blocks[n].lines.first().filter(|_| is_text(blocks[n].kind)) else {
+            continue;
+        };
+        let (height, level) = (row.bounds.height(), blocks[n].level);
+        let goes_on = |caption: &Block| {
+            let last = rows(&caption.lines).pop();
+            let ends = last.is_none_or(|last| last.text(lines).ends_with(['.', '!', '?', '。']));
+            let usual = median(caption.lines.iter().map(|l| l.bounds.height()));
+            is_caption(caption)
+                && !ends
+                && (level.y0 - caption.level.y1).abs() < CAPTION_GAP * usual
+                && (level.x0 - caption.level.x0).abs() < CAPTION_SHIFT * usual
+                && overlap((level.x0, level.x1), (caption.level.x0, caption.level.x1)) > 0.0
+                && (0.8..1.25).contains(&(height / usual.max(1.0)))
+        };
+        if rows(&blocks[n].lines).len() > CAPTION_ROWS {
+            continue;
+        }
+        if let Some(caption) = (0..blocks.len()).find(|&m| m != n && goes_on(&blocks[m])) {
+            let rest = blocks[n].clone();
+            let caption = &mut blocks[caption];
+            caption.lines.extend(rest.lines);
+            caption.area = caption.area.union(&rest.area);
+            caption.level = caption.level.union(&rest.level);
+            blocks.remove(n);
+        }
+    }
+}
+
+fn is_text(kind: RegionKind) -> bool {
+    matches!(kind, RegionKind::Text | RegionKind::Reference | RegionKind::Title)
 }
 
 /// A line's box on the page.
@@ -225,5 +289,39 @@ mod tests {
             &rows(2, 800),
         );
         assert_eq!(found.blocks[0].kind, RegionKind::Text);
+    }
+
+    #[test]
+    fn a_name_beside_a_page_number_is_furniture() {
+        let regions = [
+            (RegionKind::Footer, Rect::new(800, 960, 950, 985)),
+            (RegionKind::Text, Rect::new(50, 960, 200, 985)),
+            (RegionKind::Text, Rect::new(50, 400, 900, 425)),
+        ];
+        let lines = regions.map(|(_, r)| Rect::new(r.x0 + 5, r.y0 + 2, r.x1 - 5, r.y1 - 2));
+        let kinds: Vec<RegionKind> = assigned(&regions, &lines).blocks.iter().map(|b| b.kind).collect();
+        assert_eq!(kinds, [RegionKind::Footer, RegionKind::Footer, RegionKind::Text]);
+    }
+
+    #[test]
+    fn a_caption_keeps_its_second_row() {
+        let regions = |gap: u32| {
+            [
+                (RegionKind::FigureCaption, Rect::new(50, 400, 900, 424)),
+                (RegionKind::Reference, Rect::new(50, 424 + gap, 300, 448 + gap)),
+            ]
+        };
+        let lines = |gap: u32| {
+            [
+                Rect::new(52, 402, 890, 422),
+                Rect::new(52, 426 + gap, 290, 446 + gap),
+            ]
+        };
+        let near = assigned(&regions(0), &lines(0)).blocks;
+        assert_eq!(
+            (near.len(), near[0].kind, near[0].lines.len()),
+            (1, RegionKind::FigureCaption, 2)
+        );
+        assert_eq!(assigned(&regions(30), &lines(30)).blocks.len(), 2);
     }
 }

@@ -71,11 +71,11 @@ pub(crate) fn paragraphs(block: &[Placed], lines: &[TextLine], ordinals: &HashSe
     let texts: Vec<String> = rows.iter().map(|row| row.text(lines)).collect();
     for (n, row) in rows.iter().enumerate() {
         let opens = marker(&texts[n]).filter(|m| ordinals.contains(m));
-        let in_list = out.last().is_some_and(|p| p.list_level > 0);
+        let item = out.last().filter(|p| p.list_level > 0).map(|p| &p.rows[0]);
         let starts = n == 0
             || opens.is_some()
             || shape.parted(&rows[n - 1], row)
-            || shape.breaks(n, &rows, &texts, in_list);
+            || shape.breaks(n, &rows, &texts, item);
         if starts {
             let list_level = u8::from(opens.is_some());
             out.push(Paragraph {
@@ -142,13 +142,14 @@ impl Shape {
         free > SHORT.0 * self.edges.width() && free > SHORT.1 * self.height
     }
 
-    /// Whether a paragraph ends before row `n`, which lies at the usual distance from the row before it.
-    fn breaks(&self, n: usize, rows: &[Row], texts: &[String], in_list: bool) -> bool {
+    /// Whether a paragraph ends before row `n`, which lies at the usual distance from the row before it; `item` is the
+    /// first row of the list item under way.
+    fn breaks(&self, n: usize, rows: &[Row], texts: &[String], item: Option<&Row>) -> bool {
         let (before, row, said) = (&rows[n - 1], &rows[n], texts[n - 1].as_str());
         let indented = |r: &Row| INDENT.contains(&((r.bounds.x0 - self.left) / self.height));
-        if in_list {
-            // An item goes on while its rows hang below its text; one that starts left of it does not.
-            return row.bounds.x0 < before.bounds.x0 - INDENT.start * self.height && self.is_short(before);
+        if let Some(item) = item {
+            // An item goes on while its rows hang below its text, or while they are full.
+            return row.bounds.x0 < item.bounds.x0 + INDENT.start * self.height && self.is_short(before);
         }
         if self.hangs {
             return !indented(row) && (indented(before) || self.is_short(before));
@@ -314,6 +315,24 @@ mod tests {
                 item(1, "• second")
             ]
         );
+    }
+
+    #[test]
+    fn a_paragraph_after_a_list_is_no_part_of_its_last_item() {
+        let found = texts(&[
+            (5.0, 300.0, "• first"),
+            (5.0, 320.0, "• second"),
+            (0.0, 500.0, "The parish map shows"),
+            (0.0, 490.0, "ponds"),
+        ]);
+        assert_eq!(found, ["• first", "• second", "The parish map shows ponds"]);
+        // Items that do not hang go on below their marker while their rows are full.
+        let flush = texts(&[
+            (0.0, 500.0, "• first goes"),
+            (0.0, 480.0, "on and"),
+            (0.0, 90.0, "on"),
+        ]);
+        assert_eq!(flush, ["• first goes on and on"]);
     }
 
     #[test]

@@ -13,7 +13,7 @@ const WORTH_SPLITTING: usize = 16_384;
 const PARTS: usize = 4;
 
 /// Buffers kept from one run to the next, for each thread that ran: fresh memory costs as much as a convolution.
-const MOST_KEPT: usize = 12;
+const MOST_KEPT: usize = 5;
 /// Smaller buffers come from the allocator, values.
 const WORTH_KEEPING: usize = 4096;
 
