@@ -394,6 +394,35 @@ mod tests {
         );
     }
 
+    /// `UPDATE_GOLDENS=1 cargo test -p markdown-out` writes the file anew; look at it as a reader would see it.
+    #[test]
+    fn golden() {
+        let text = PageBuilder::new(1)
+            .span(BlockKind::Title, "Nine Ponds")
+            .span(BlockKind::Paragraph, "Counted *by night*.")
+            .span(BlockKind::ListItem, "• frogs")
+            .span(BlockKind::Table, "Pond\tFrogs\nMill\t182")
+            .markdown(&[
+                (Some(0), "# Nine Ponds"),
+                (None, "\n\n"),
+                (Some(1), "Counted \\*by night\\*."),
+                (None, "\n\n"),
+                (Some(2), "- frogs"),
+                (None, "\n\n"),
+                (Some(3), "| Pond | Frogs |\n| --- | --- |\n| Mill | 182 |"),
+                (None, "\n"),
+            ])
+            .build();
+        let failed = PageBuilder::new(2).info(|i| i.outcome = Outcome::Failed).build();
+        let config = r#"{"page-break": "<!-- page {number} -->"}"#;
+        let run = run(config, Grants::default(), vec![text, failed, figure_page()]);
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/goldens/three-pages.md");
+        if std::env::var_os("UPDATE_GOLDENS").is_some() {
+            std::fs::write(path, run.main()).unwrap();
+        }
+        assert_eq!(run.main(), std::fs::read_to_string(path).unwrap());
+    }
+
     #[test]
     fn wrong_settings_are_named() {
         let run = run(r#"{"images": "none"}"#, Grants::default(), vec![]);
