@@ -18,6 +18,11 @@ use clap::Parser;
 use exit::{Exit, Failed};
 use std::process::ExitCode;
 
+/// Gives memory back that is not needed: the C library's own keeps what its threads once had, and a long document's
+/// memory would creep up.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
