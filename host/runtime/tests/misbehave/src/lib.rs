@@ -126,7 +126,7 @@ impl Formatter for Misbehave {
             "hoard-bytes" => {
                 let mut hoard = Vec::new();
                 loop {
-                    hoard.push(Source::from_bytes("bytes", &[7; 1 << 20])?);
+                    hoard.push(Source::from_bytes("bytes", &vec![7; 1 << 20])?);
                 }
             }
             "hoard-files" => {
@@ -135,8 +135,8 @@ impl Formatter for Misbehave {
                     hoard.push(output::create(&format!("{n}.txt"), "text/plain")?);
                 }
             }
-            "giant-bytes" => drop(Source::from_bytes("bytes", &[7; 5 << 20])?),
-            "giant-read" => drop(Source::from_bytes("bytes", &[7; 1 << 20])?.read_at(0, 5 << 20)?),
+            "giant-bytes" => drop(Source::from_bytes("bytes", &vec![7; 5 << 20])?),
+            "giant-read" => drop(Source::from_bytes("bytes", &vec![7; 1 << 20])?.read_at(0, 5 << 20)?),
             "hoard-images" => {
                 let raster = page.raster()?;
                 let mut hoard = Vec::new();
