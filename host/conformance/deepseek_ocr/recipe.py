@@ -128,29 +128,35 @@ def shapes(d):
 NORMS = ("norm1.weight", "norm2.weight", "pre_layrnorm.weight", "neck.1.weight", "neck.3.weight", "layernorm.weight",
          "model.norm.weight")
 
-# First match wins: what the name contains, the centre, and the spread: ("std", s) or ("gain", g) for g / sqrt(fan_in).
+# First match wins: what the name contains (of a norm: how it ends), the centre, and the spread, for tiny and for full:
+# ("std", s), or ("gain", g) for g / sqrt(fan_in). With full's twelve layers, tiny's gains would let bf16's rounding
+# grow to a tenth of the last hidden states: experts swap places and sharp attention jumps.
 STRONG = [
-    (NORMS, 1.0, ("std", 0.2)),
-    ((".bias",), 0.0, ("std", 0.1)),
-    (("sam_model.patch_embed.",), 0.0, ("gain", 1.5)),
-    (("sam_model.pos_embed",), 0.0, ("std", 0.5)),
-    (("rel_pos_",), 0.0, ("std", 0.08)),
-    ((".attn.qkv.",), 0.0, ("gain", 1.4)),
-    ((".mlp.lin1.",), 0.0, ("gain", 1.5)),
-    ((".net_3.",), 0.0, ("gain", 2.0)),
-    ((".class_embedding", ".patch_embedding."), 0.0, ("std", 1.0)),
-    ((".position_embedding.",), 0.0, ("std", 0.5)),
-    ((".self_attn.qkv_proj.",), 0.0, ("gain", 1.4)),
-    ((".mlp.fc1.",), 0.0, ("gain", 1.5)),
-    ((".self_attn.out_proj.", ".mlp.fc2."), 0.0, ("gain", 0.5)),
-    (("model.projector.",), 0.0, ("gain", 0.5)),
-    (("model.image_newline", "model.view_seperator", "model.embed_tokens."), 0.0, ("std", 1.0)),
-    ((".q_proj.", ".k_proj."), 0.0, ("gain", 1.5)),
-    ((".mlp.gate.",), 0.0, ("gain", 2.5)),
-    ((".gate_proj.",), 0.0, ("gain", 1.5)),
-    ((".mlp.experts.",), 0.0, ("gain", 1.5)),
-    (("lm_head.",), 0.0, ("gain", 3.0)),
-    (("",), 0.0, ("gain", 1.0)),
+    (NORMS, 1.0, ("std", 0.2), ("std", 0.4)),
+    ((".bias",), 0.0, ("std", 0.1), ("std", 0.1)),
+    (("sam_model.patch_embed.",), 0.0, ("gain", 1.5), ("gain", 1.5)),
+    (("sam_model.pos_embed",), 0.0, ("std", 0.5), ("std", 1.0)),
+    (("rel_pos_",), 0.0, ("std", 0.08), ("std", 0.12)),
+    ((".attn.qkv.",), 0.0, ("gain", 1.4), ("gain", 1.4)),
+    ((".attn.proj.", ".mlp.lin2."), 0.0, ("gain", 1.0), ("gain", 0.6)),
+    ((".mlp.lin1.",), 0.0, ("gain", 1.5), ("gain", 1.5)),
+    ((".net_3.",), 0.0, ("gain", 2.0), ("gain", 2.0)),
+    ((".class_embedding", ".patch_embedding."), 0.0, ("std", 1.0), ("std", 1.0)),
+    ((".position_embedding.",), 0.0, ("std", 0.5), ("std", 1.0)),
+    ((".self_attn.qkv_proj.",), 0.0, ("gain", 1.4), ("gain", 1.4)),
+    ((".mlp.fc1.",), 0.0, ("gain", 1.5), ("gain", 1.5)),
+    ((".self_attn.out_proj.", ".mlp.fc2."), 0.0, ("gain", 0.5), ("gain", 0.5)),
+    (("model.projector.",), 0.0, ("gain", 0.5), ("gain", 0.5)),
+    (("model.image_newline", "model.view_seperator", "model.embed_tokens."), 0.0, ("std", 1.0), ("std", 1.0)),
+    ((".q_proj.", ".k_proj."), 0.0, ("gain", 1.5), ("gain", 1.0)),
+    ((".o_proj.",), 0.0, ("gain", 1.0), ("gain", 0.6)),
+    ((".mlp.gate.",), 0.0, ("gain", 2.5), ("gain", 3.5)),
+    ((".gate_proj.",), 0.0, ("gain", 1.5), ("gain", 1.5)),
+    ((".mlp.experts.",), 0.0, ("gain", 1.5), ("gain", 0.8)),
+    ((".shared_experts.down_proj.",), 0.0, ("gain", 1.0), ("gain", 0.3)),
+    ((".mlp.down_proj.",), 0.0, ("gain", 1.0), ("gain", 0.4)),
+    (("lm_head.",), 0.0, ("gain", 3.0), ("gain", 3.0)),
+    (("",), 0.0, ("gain", 1.0), ("gain", 1.0)),
 ]
 WALK = [
     (NORMS, 1.0, ("std", 0.0)),
@@ -167,7 +173,8 @@ class Kind:
     walk: bool = False
 
 
-KINDS = {"tiny": Kind(TINY, STRONG), "full": Kind(FULL, STRONG), "walk": Kind(FULL, WALK, True),
+KINDS = {"tiny": Kind(TINY, [(parts, centre, tiny) for parts, centre, tiny, _ in STRONG]),
+         "full": Kind(FULL, [(parts, centre, full) for parts, centre, _, full in STRONG]), "walk": Kind(FULL, WALK, True),
          "tiny-walk": Kind(TINY, WALK, True)}
 
 

@@ -9,6 +9,7 @@ whose change were near 1x could be wrong without the comparison noticing.
 import argparse
 import contextlib
 import dataclasses
+import functools
 import json
 import statistics
 
@@ -29,6 +30,7 @@ class Input:
     seed: int
     most: int = 9
 
+    @functools.lru_cache
     def image(self):
         return pictures.page(self.width, self.height, self.seed)
 
