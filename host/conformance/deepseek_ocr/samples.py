@@ -34,12 +34,22 @@ def save(notes, path, limit=None, **metadata):
     save_file(kept, path, metadata=texts)
 
 
-def load(path):
-    """Stages by name, and the metadata of the thinned ones."""
+def opened(path):
+    """Everything in a dump by name, and its metadata as it stands."""
     with safe_open(path, "pt") as file:
-        names, texts = list(file.keys()), file.metadata() or {}
-        stages = {name: file.get_tensor(name) for name in names}
-    return stages, {name: json.loads(texts[name]) for name in names if name in texts}
+        return {name: file.get_tensor(name) for name in file.keys()}, file.metadata() or {}
+
+
+def add(path, notes):
+    """Puts more tensors into a dump."""
+    stages, texts = opened(path)
+    save_file({**stages, **notes}, path, metadata=texts)
+
+
+def load(path):
+    """Stages by name, and the metadata of the thinned ones; PyTorch's own bf16 errors under `bf16_errors`, if there."""
+    stages, texts = opened(path)
+    return stages, {name: json.loads(texts[name]) for name in [*stages, "bf16_errors"] if name in texts}
 
 
 def aligned(a, a_thin, b, b_thin):
