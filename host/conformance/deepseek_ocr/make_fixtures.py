@@ -62,13 +62,13 @@ def tables(folder):
 
 
 def bans(folder):
-    """Sequences over few ids, and what the two rules ban after them."""
+    """Sequences over few ids, and what the two rules ban after them. (For single ids vLLM's rule bans nothing.)"""
     generator, cases = np.random.default_rng(7), []
     for number in range(60):
         ids = int(generator.integers(2, 7))
         prompt = generator.integers(0, ids, int(generator.integers(0, 9))).tolist()
         output = generator.integers(0, ids, int(generator.integers(0, 40))).tolist()
-        size, window = int(generator.integers(1, 6)), int(generator.choice([3, 5, 10, 20, 90]))
+        size, window = int(generator.integers(2, 6)), int(generator.choice([3, 5, 10, 20, 90]))
         allow = sorted(set(generator.integers(0, ids, int(generator.integers(0, 3))).tolist()))
         logits = torch.zeros(ids)
         banned = lambda guard: [n for n, x in enumerate(guard(torch.tensor(prompt, dtype=torch.long), output, logits))
