@@ -1,37 +1,32 @@
 //! Executes a plan: one step after the other, each split over the pool's threads by rows of its output.
 
-use super::depthwise::Window;
-use super::gemm::{BLOCK, Packed, Source};
+use super::gemm::{BLOCK, Source};
 use super::plan::{Plan, Step, Value};
 use super::pointwise::{Activation, activate, softmax};
+use super::spatial::{average_pool, convolve_row, max_pool, mean};
 use crate::net::Output;
 use rayon::prelude::*;
 
 /// Below so many output values a step is not worth splitting.
-const WORTH_SPLITTING: usize = 16_384;
+pub(super) const WORTH_SPLITTING: usize = 16_384;
 /// Parts a step is split into, for each thread: more than one, so that an unlucky thread loses little.
 const PARTS: usize = 4;
 
-/// Buffers kept from one run to the next, for each thread that ran: fresh memory costs as much as a convolution.
-const MOST_KEPT: usize = 5;
-/// Smaller buffers come from the allocator, values.
-const WORTH_KEEPING: usize = 4096;
-
 /// An activation: pixels in row order, channels innermost.
 #[derive(Default)]
-struct Activations {
-    height: usize,
-    width: usize,
-    channels: usize,
-    data: Vec<f32>,
+pub(super) struct Activations {
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+    pub data: Vec<f32>,
 }
 
 impl Activations {
-    fn size(&self) -> (usize, usize) {
+    pub fn size(&self) -> (usize, usize) {
         (self.height, self.width)
     }
 
-    fn pixels(&self) -> usize {
+    pub fn pixels(&self) -> usize {
         self.height * self.width
     }
 }
@@ -39,35 +34,19 @@ impl Activations {
 impl Plan {
     /// Runs on an NCHW image of three channels, with the threads of the current rayon pool.
     pub fn run(&self, height: usize, width: usize, image: &[f32]) -> Result<Vec<Output>, String> {
-        let spare = self
-            .spare
-            .lock()
-            .map(|mut kept| kept.pop())
-            .ok()
-            .flatten()
-            .unwrap_or_default();
         let mut machine = Machine {
             values: Vec::with_capacity(self.steps.len() + 1),
-            spare,
         };
         machine.values.push(interleave(height, width, image));
         for (n, step) in self.steps.iter().enumerate() {
             let result = machine.step(step, |value| self.last_use[value] == n)?;
             machine.values.push(result);
             for value in step.inputs().filter(|&v| self.last_use[v] == n) {
-                let used = std::mem::take(&mut machine.values[value].data);
-                machine.keep(used);
+                machine.values[value].data = Vec::new();
             }
         }
-        let outputs = self
-            .outputs
-            .iter()
-            .map(|&v| output(&mut machine.values[v]))
-            .collect();
-        if let Ok(mut kept) = self.spare.lock() {
-            kept.push(machine.spare);
-        }
-        Ok(outputs)
+        let outputs = self.outputs.iter().map(|&v| output(&mut machine.values[v]));
+        Ok(outputs.collect())
     }
 }
 
@@ -101,32 +80,9 @@ fn output(value: &mut Activations) -> Output {
 
 struct Machine {
     values: Vec<Activations>,
-    /// Buffers of values that nobody reads any more.
-    spare: Vec<Vec<f32>>,
 }
 
 impl Machine {
-    /// Keeps a buffer for later, the largest of them.
-    fn keep(&mut self, buffer: Vec<f32>) {
-        if buffer.capacity() >= WORTH_KEEPING {
-            self.spare.push(buffer);
-        }
-        if self.spare.len() > MOST_KEPT {
-            let smallest = (0..self.spare.len()).min_by_key(|&n| self.spare[n].capacity());
-            smallest.map(|n| self.spare.swap_remove(n));
-        }
-    }
-
-    /// A buffer of `length` values, whatever they are.
-    fn buffer(&mut self, length: usize) -> Vec<f32> {
-        let fit = (0..self.spare.len())
-            .filter(|&n| self.spare[n].capacity() >= length)
-            .min_by_key(|&n| self.spare[n].capacity());
-        let mut buffer = fit.map(|n| self.spare.swap_remove(n)).unwrap_or_default();
-        buffer.resize(length, 0.0);
-        buffer
-    }
-
     /// Computes a step; `is_last` tells whether it is the last to read a value.
     fn step(&mut self, step: &Step, is_last: impl Fn(Value) -> bool) -> Result<Activations, String> {
         let (height, width, channels) = self.shape(step)?;
@@ -138,7 +94,7 @@ impl Machine {
                 data,
             });
         }
-        let mut data = self.buffer(height * width * channels);
+        let mut data = vec![0.0; height * width * channels];
         let value = |v: &Value| &self.values[*v];
         match step {
             Step::Dense {
@@ -433,148 +389,4 @@ fn split(data: &mut [f32], unit: usize, work: impl Fn(usize, &mut [f32]) + Sync)
     data.par_chunks_mut(part)
         .enumerate()
         .for_each(|(n, out)| work(n * part, out));
-}
-
-/// One output row of a dense convolution. Inside the row the kernel's rows are read where they lie; at its ends,
-/// where the kernel reaches over an edge, its inputs are gathered.
-fn convolve_row(
-    input: &Activations,
-    window: Window,
-    packed: &Packed,
-    row: usize,
-    activation: Activation,
-    residual: Option<&[f32]>,
-    out: &mut [f32],
-) {
-    let channels = input.channels;
-    let columns = out.len() / packed.width;
-    let kernel_rows = window.rows_inside(row, input.height);
-    let inside = match kernel_rows.is_empty() {
-        true => 0..0,
-        false => window.columns_inside(input.width, columns),
-    };
-    if !inside.is_empty() {
-        let y = row * window.stride.0 + kernel_rows.start - window.before.0;
-        let x = inside.start * window.stride.1 - window.before.1;
-        let source = Source {
-            data: &input.data[(y * input.width + x) * channels..],
-            step: window.stride.1 * channels,
-            stride: input.width * channels,
-            stretches: kernel_rows.len(),
-            length: window.kernel.1 * channels,
-            first_input: kernel_rows.start * window.kernel.1 * channels,
-        };
-        let span = inside.start * packed.width..inside.end * packed.width;
-        packed.apply(
-            source,
-            activation,
-            residual.map(|r| &r[span.clone()]),
-            &mut out[span],
-        );
-    }
-    let mut gathered = Vec::new();
-    for x in (0..columns).filter(|x| !inside.contains(x)) {
-        gathered.resize(packed.depth, 0.0);
-        gather(input, window, (row, x), &mut gathered);
-        let span = x * packed.width..(x + 1) * packed.width;
-        let source = Source::rows(&gathered, packed.depth);
-        packed.apply(
-            source,
-            activation,
-            residual.map(|r| &r[span.clone()]),
-            &mut out[span],
-        );
-    }
-}
-
-/// Everything the kernel of one output pixel covers, zeros beyond the edges.
-fn gather(input: &Activations, window: Window, (y, x): (usize, usize), out: &mut [f32]) {
-    let channels = input.channels;
-    for (tap, out) in out.chunks_exact_mut(channels).enumerate() {
-        let (ky, kx) = (tap / window.kernel.1, tap % window.kernel.1);
-        // Wraps to a huge number before the edge.
-        let iy = (y * window.stride.0 + ky).wrapping_sub(window.before.0);
-        let ix = (x * window.stride.1 + kx).wrapping_sub(window.before.1);
-        if iy < input.height && ix < input.width {
-            out.copy_from_slice(&input.data[(iy * input.width + ix) * channels..][..channels]);
-        } else {
-            out.fill(0.0);
-        }
-    }
-}
-
-fn mean(input: &Activations, out: &mut [f32]) {
-    // Sums of the rows' sums: thousands of pixels would lose digits in one f32.
-    let channels = input.channels;
-    let chunk = input.width.max(1) * channels;
-    let sum = |row: &[f32]| {
-        let mut sums = vec![0.0f32; channels];
-        for pixel in row.chunks_exact(channels) {
-            sums.iter_mut().zip(pixel).for_each(|(s, v)| *s += v);
-        }
-        sums
-    };
-    let rows: Vec<Vec<f32>> = if input.data.len() < WORTH_SPLITTING || rayon::current_num_threads() == 1 {
-        input.data.chunks(chunk).map(sum).collect()
-    } else {
-        input.data.par_chunks(chunk).map(sum).collect()
-    };
-    out.fill(0.0);
-    for row in &rows {
-        out.iter_mut().zip(row).for_each(|(o, v)| *o += v);
-    }
-    let share = 1.0 / input.pixels().max(1) as f32;
-    out.iter_mut().for_each(|o| *o *= share);
-}
-
-fn max_pool(input: &Activations, window: Window, first_row: usize, width: usize, out: &mut [f32]) {
-    let channels = input.channels;
-    out.fill(f32::MIN);
-    for (n, out) in out.chunks_exact_mut(width * channels).enumerate() {
-        for ky in window.rows_inside(first_row + n, input.height) {
-            let iy = (first_row + n) * window.stride.0 + ky - window.before.0;
-            let from = &input.data[iy * input.width * channels..][..input.width * channels];
-            for kx in 0..window.kernel.1 {
-                max_row(from, channels, (window.stride.1, kx, window.before.1), out);
-            }
-        }
-    }
-}
-
-/// The greater of `out` and one kernel column's values, which start at pixel `kx - before` and lie `stride` apart.
-fn max_row(from: &[f32], channels: usize, (stride, kx, before): (usize, usize, usize), out: &mut [f32]) {
-    let greater = |(o, &v): (&mut f32, &f32)| *o = if v > *o { v } else { *o };
-    if stride == 1 {
-        // Neighbours lie together: one stretch of values.
-        let (skip, start) = (
-            before.saturating_sub(kx) * channels,
-            kx.saturating_sub(before) * channels,
-        );
-        let (skip, start) = (skip.min(out.len()), start.min(from.len()));
-        out[skip..].iter_mut().zip(&from[start..]).for_each(greater);
-        return;
-    }
-    for (x, out) in out.chunks_exact_mut(channels).enumerate() {
-        let at = (x * stride + kx).wrapping_sub(before).saturating_mul(channels);
-        if let Some(pixel) = from.get(at..at.saturating_add(channels)) {
-            out.iter_mut().zip(pixel).for_each(greater);
-        }
-    }
-}
-
-fn average_pool(input: &Activations, window: Window, width: usize, out: &mut [f32]) {
-    let channels = input.channels;
-    let share = 1.0 / (window.kernel.0 * window.kernel.1) as f32;
-    for (n, out) in out.chunks_exact_mut(channels).enumerate() {
-        let (y, x) = (n / width, n % width);
-        out.fill(0.0);
-        for (ky, kx) in
-            (0..window.kernel.0 * window.kernel.1).map(|k| (k / window.kernel.1, k % window.kernel.1))
-        {
-            let at = ((y * window.stride.0 + ky) * input.width + x * window.stride.1 + kx) * channels;
-            out.iter_mut()
-                .zip(&input.data[at..][..channels])
-                .for_each(|(o, v)| *o += v * share);
-        }
-    }
 }
