@@ -3,9 +3,9 @@
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-/// Bytes of pages between adapters and formatters: three of the largest pages there are (40 megapixels in colour), or
-/// sixty A4 pages at 150 dpi.
-const PAGE_BYTES: u64 = 384 << 20;
+/// Bytes of pages between adapters and formatters: the largest page there is (40 megapixels in colour) and some, or
+/// thirty A4 pages at 150 dpi.
+const PAGE_BYTES: u64 = 192 << 20;
 
 /// How often one that waits looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(20);

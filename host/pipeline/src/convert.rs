@@ -55,8 +55,7 @@ pub fn convert(plan: &Plan, input: &str, source: &Source, destination: Destinati
         report.errors.push(failure);
         report.status = DocumentStatus::Failure;
     } else if !report.errors.is_empty() || something_is_wrong || report.incomplete_pages().next().is_some() {
-        let unread = |p: &PageReport| matches!(p.status, PageStatus::Failed | PageStatus::Skipped);
-        report.status = if report.pages.iter().all(unread) || !wrote {
+        report.status = if report.pages.iter().all(is_unread) || !wrote {
             DocumentStatus::Failure
         } else {
             DocumentStatus::PartialSuccess
@@ -65,6 +64,10 @@ pub fn convert(plan: &Plan, input: &str, source: &Source, destination: Destinati
     report.ms = milliseconds(started.elapsed());
     plan.events.document_done(&report);
     report
+}
+
+fn is_unread(page: &PageReport) -> bool {
+    matches!(page.status, PageStatus::Failed | PageStatus::Skipped)
 }
 
 /// A formatter at work, or what ended it.
@@ -179,6 +182,8 @@ fn run(
         Ok(())
     })?;
     account_for_the_rest(plan, info.pages, report);
+    // A document of which nothing was read has no output that could be taken for one.
+    let nothing_read = report.pages.iter().all(is_unread);
     let (mut failed, mut finished) = (HashSet::new(), false);
     for formatter in running {
         let ended = match formatter.session {
@@ -190,7 +195,7 @@ fn run(
                 .ok(),
         };
         finished |= ended.is_some();
-        if ended.is_none() {
+        if ended.is_none() || nothing_read {
             failed.insert(formatter.extension);
         }
     }

@@ -18,6 +18,10 @@ const MAX_FRAMES: usize = 1_000;
 const FRAMES_AHEAD: usize = 16;
 const PIXELS_AHEAD: u64 = 16_000_000;
 
+/// Pixels that reading a whole animation may decode: reaching a frame means decoding those before it, so the work grows
+/// with the square of their number. A core decodes some 20 thousand million a minute.
+const ANIMATION_WORK: u64 = 60_000_000_000;
+
 /// Copies of a frame that an animation's decoder holds at a time: canvas, frame and result.
 const ANIMATION_COPIES: u64 = 3;
 
@@ -196,17 +200,18 @@ impl ImageFile {
 
     /// Finds out how many frames an animation has, which no header tells.
     fn count_frames(&mut self, deadline: Instant) -> Result<(), String> {
-        let mut frames = 0;
+        let (mut frames, mut most) = (0, MAX_FRAMES);
         for frame in self.animation()?.0 {
-            if frames as usize == MAX_FRAMES {
-                self.cut = Some(format!(
-                    "it has more than {MAX_FRAMES} frames; the rest is not read"
-                ));
+            if frames as usize == most {
+                self.cut = Some(format!("it has more than {most} frames; the rest is not read"));
                 break;
             }
             in_time(deadline)?;
             match frame {
-                Ok(_) => frames += 1,
+                Ok(frame) => {
+                    frames += 1;
+                    most = most_frames(frame.buffer().dimensions());
+                }
                 // What follows a broken frame is lost, and asking for it says so.
                 Err(error) if frames == 0 => return Err(say(error)),
                 Err(_) => {
@@ -267,6 +272,14 @@ impl ImageFile {
         *first = index + 1;
         Ok(ahead.drain(..=at).next_back().expect("the frame is there"))
     }
+}
+
+/// Frames of an animation that can be read within [`ANIMATION_WORK`].
+fn most_frames((width, height): (u32, u32)) -> usize {
+    let pixels = (u64::from(width) * u64::from(height)).max(1);
+    let ahead = (PIXELS_AHEAD / pixels).clamp(1, FRAMES_AHEAD as u64);
+    let most = (2 * ahead * ANIMATION_WORK / pixels).isqrt();
+    usize::try_from(most).unwrap_or(usize::MAX).clamp(1, MAX_FRAMES)
 }
 
 fn in_time(deadline: Instant) -> Result<(), String> {
@@ -450,6 +463,13 @@ mod tests {
         assert!(file.cut().unwrap().contains("more than 1000 frames"));
         let late = ImageFile::open(bytes, ROOM, Instant::now()).err().unwrap();
         assert!(late.contains("too long"), "{late}");
+    }
+
+    #[test]
+    fn large_animations_are_cut_shorter() {
+        assert_eq!(most_frames((800, 600)), MAX_FRAMES);
+        assert_eq!(most_frames((4000, 4000)), 86);
+        assert_eq!(most_frames((u32::MAX, u32::MAX)), 1);
     }
 
     #[test]

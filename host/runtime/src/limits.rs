@@ -58,7 +58,7 @@ impl Default for Limits {
             output_files: 10_000,
             file_bytes: 1024 * MIB,
             log_bytes: MIB,
-            image_bytes: 512 * MIB,
+            image_bytes: 384 * MIB,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Room for large images: whatever the plugins and documents under way, one call at a time may take much memory.
 //!
-//! A decoded page of 170 megapixels takes 512 MiB. Two at a time would not fit on a small machine, and a hostile file
+//! A decoded page of 130 megapixels takes 384 MiB. Two at a time would not fit on a small machine, and a hostile file
 //! of a few kilobytes can ask for one; so whoever needs more than [`LARGE_BYTES`] waits its turn, and keeps it until
 //! its call has ended. A holder waits for nothing but the processor, so this cannot lock up.
 
