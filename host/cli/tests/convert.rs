@@ -432,7 +432,7 @@ fn large_images_are_read_in_turn_and_scaled_down() {
     let gray = image::GrayImage::from_pixel(12_000, 12_000, image::Luma([250]));
     let mut png = std::io::Cursor::new(Vec::new());
     gray.write_to(&mut png, image::ImageFormat::Png).unwrap();
-    let rgba = image::RgbaImage::from_pixel(6_000, 6_000, image::Rgba([250; 4]));
+    let rgba = image::RgbaImage::from_pixel(5_000, 5_000, image::Rgba([250; 4]));
     let mut gif = std::io::Cursor::new(Vec::new());
     rgba.write_to(&mut gif, image::ImageFormat::Gif).unwrap();
     let files = [

@@ -49,7 +49,11 @@ fn build_plugin(folder: &Path, output: Option<&Path>, profile: &str) -> Result<E
     let built = build(&crates, profile).map_err(|e| Failed::new(Exit::Other, e))?;
     for (plugin, component) in crates.iter().zip(built) {
         // As the user wrote it, where that is enough to find it.
-        let home = if plugin.folder == here { folder } else { &plugin.folder };
+        let home = if plugin.folder == here {
+            folder
+        } else {
+            &plugin.folder
+        };
         let place = home.join(format!("{}.wasm", plugin.manifest.id));
         let place = output.unwrap_or(&place);
         let written = std::fs::write(place, &component);
