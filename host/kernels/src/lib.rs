@@ -1,0 +1,1 @@
+//! CUDA operations of the DeepSeek-OCR family.
