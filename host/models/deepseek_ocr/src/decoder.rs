@@ -1,0 +1,162 @@
+//! The text decoder: DeepSeek-V2's mixture of experts with plain multi-head attention (arXiv 2405.04434, `use_mla`
+//! off), from embeddings to logits.
+//!
+//! Reference: modeling_deepseekv2.py beside DeepSeek-OCR's weights. DeepSeek-OCR-2 and Unlimited-OCR have the same.
+//! This is the plain road, over candle's operations, on any device and in any type; it is what the fast kernels are
+//! held to.
+
+mod attention;
+mod mlp;
+
+use crate::config::DecoderConfig;
+use crate::error::ModelError;
+use crate::layers::{rms_norm, times_transposed};
+use crate::load::Loader;
+use crate::taps::Tap;
+use attention::{Attention, LayerCache, Rotary};
+use candle_core::{DType, Result, Tensor};
+use mlp::{MixtureOfExperts, SwiGlu};
+
+/// The decoder with its weights.
+pub struct Decoder {
+    embed_tokens: Tensor,
+    layers: Vec<Layer>,
+    norm: Tensor,
+    lm_head: Tensor,
+    rotary: Rotary,
+    epsilon: f64,
+}
+
+/// What one sequence has left behind in every layer.
+pub struct Cache {
+    layers: Vec<LayerCache>,
+    length: usize,
+}
+
+impl Cache {
+    /// Positions that are kept.
+    pub fn len(&self) -> usize {
+        self.length
+    }
+}
+
+struct Layer {
+    input_layernorm: Tensor,
+    attention: Attention,
+    post_attention_layernorm: Tensor,
+    mlp: Mlp,
+}
+
+enum Mlp {
+    Dense(SwiGlu),
+    Experts(MixtureOfExperts),
+}
+
+impl Decoder {
+    /// Takes the tensors `model.embed_tokens`, `model.layers.*`, `model.norm` and `lm_head`.
+    pub fn load(load: &Loader, config: &DecoderConfig) -> std::result::Result<Self, ModelError> {
+        let (hidden, vocabulary) = (config.hidden_size, config.vocab_size);
+        let head = hidden / config.num_attention_heads;
+        Ok(Self {
+            embed_tokens: load.matrix("model.embed_tokens.weight", &[vocabulary, hidden])?,
+            layers: (0..config.num_hidden_layers)
+                .map(|n| Layer::load(&load.under(&format!("model.layers.{n}")), config, n))
+                .collect::<std::result::Result<_, _>>()?,
+            norm: load.vector("model.norm.weight", &[hidden])?,
+            lm_head: load.matrix("lm_head.weight", &[vocabulary, hidden])?,
+            rotary: Rotary::new(config.rope_theta, head, config.max_position_embeddings, load.device())?,
+            epsilon: config.rms_norm_eps,
+        })
+    }
+
+    /// An empty cache.
+    pub fn cache(&self) -> Cache {
+        Cache {
+            layers: self.layers.iter().map(|_| LayerCache::default()).collect(),
+            length: 0,
+        }
+    }
+
+    /// Tokens to `[n, hidden]`, in the activations' type.
+    pub fn embed(&self, ids: &[u32]) -> Result<Tensor> {
+        let ids = Tensor::new(ids, self.embed_tokens.device())?;
+        self.embed_tokens.index_select(&ids, 0)?.to_dtype(self.norm.dtype())
+    }
+
+    /// Runs `x` of `[tokens, hidden]` behind what the cache holds; answers the same behind the last norm.
+    pub fn forward(&self, x: &Tensor, cache: &mut Cache, tap: &mut Tap) -> Result<Tensor> {
+        let start = cache.length;
+        let mut x = x.clone();
+        for (n, (layer, kept)) in self.layers.iter().zip(&mut cache.layers).enumerate() {
+            let normed = rms_norm(&x, &layer.input_layernorm, self.epsilon)?;
+            x = (x + layer.attention.forward(&normed, &self.rotary, kept, start)?)?;
+            let normed = rms_norm(&x, &layer.post_attention_layernorm, self.epsilon)?;
+            let made = match &layer.mlp {
+                Mlp::Dense(mlp) => mlp.forward(&normed)?,
+                Mlp::Experts(experts) => experts.forward(&normed)?,
+            };
+            x = (x + made)?;
+            tap.take(|| format!("layer.{n}"), &x)?;
+        }
+        cache.length += x.dim(0)?;
+        let x = rms_norm(&x, &self.norm, self.epsilon)?;
+        tap.take(|| "norm".into(), &x)?;
+        Ok(x)
+    }
+
+    /// The logits `[vocabulary]` behind the last row of `x`, f32.
+    pub fn logits(&self, x: &Tensor) -> Result<Tensor> {
+        let last = x.narrow(0, x.dim(0)? - 1, 1)?.contiguous()?;
+        times_transposed(&last, &self.lm_head)?.squeeze(0)?.to_dtype(DType::F32)
+    }
+}
+
+impl Layer {
+    fn load(load: &Loader, config: &DecoderConfig, n: usize) -> std::result::Result<Self, ModelError> {
+        let hidden = config.hidden_size;
+        let name = |part: &str| format!("{part}_proj.weight");
+        let stacked = |prefix: &str, parts: &[&str], rows: usize| {
+            let names: Vec<String> = parts.iter().map(|part| name(&format!("{prefix}.{part}"))).collect();
+            load.stacked(&names, rows, hidden)
+        };
+        let swiglu = |prefix: &str, inner: usize| {
+            Ok::<_, ModelError>(SwiGlu {
+                gate_up: stacked(prefix, &["gate", "up"], inner)?,
+                down: load.matrix(&name(&format!("{prefix}.down")), &[hidden, inner])?,
+            })
+        };
+        let mlp = if n < config.first_k_dense_replace {
+            Mlp::Dense(swiglu("mlp", config.intermediate_size)?)
+        } else {
+            let (experts, inner) = (config.n_routed_experts, config.moe_intermediate_size);
+            let each = |parts: &[&str]| -> Vec<String> {
+                let names = (0..experts).flat_map(|e| {
+                    let of = move |part: &&str| format!("mlp.experts.{e}.{part}_proj.weight");
+                    parts.iter().map(of)
+                });
+                names.collect()
+            };
+            Mlp::Experts(MixtureOfExperts {
+                gate: load.matrix("mlp.gate.weight", &[experts, hidden])?,
+                gate_up: load
+                    .stacked(&each(&["gate", "up"]), inner, hidden)?
+                    .reshape((experts, 2 * inner, hidden))?,
+                down: load
+                    .stacked(&each(&["down"]), hidden, inner)?
+                    .reshape((experts, hidden, inner))?,
+                shared: swiglu("mlp.shared_experts", config.n_shared_experts * inner)?,
+                per_token: config.num_experts_per_tok,
+            })
+        };
+        Ok(Self {
+            input_layernorm: load.vector("input_layernorm.weight", &[hidden])?,
+            attention: Attention {
+                qkv: stacked("self_attn", &["q", "k", "v"], hidden)?,
+                o_proj: load.matrix(&name("self_attn.o"), &[hidden, hidden])?,
+                heads: config.num_attention_heads,
+            },
+            post_attention_layernorm: load.vector("post_attention_layernorm.weight", &[hidden])?,
+            mlp,
+        })
+    }
+}

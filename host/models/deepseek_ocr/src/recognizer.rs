@@ -1,0 +1,233 @@
+//! DeepSeek-OCR as a [`Recognizer`]: a page is seen, written down and parsed; where the text runs in circles it is
+//! tried again in other modes, then given to another engine. No page is dropped.
+
+use crate::error::ModelError;
+use crate::generate::{Finish, Request, Stop, Written};
+use crate::grounding;
+use crate::mode::Mode;
+use crate::model::Model;
+use crate::options::Options;
+use crate::taps::Tap;
+use crate::tokenizer::TextStream;
+use ocr_document::{Diagnostic, Outcome, Page, PageBuilder, Recovery, Severity};
+use ocr_engine::{Control, PageJob, RecognizeError, Recognizer};
+use std::time::{Duration, Instant};
+
+/// DeepSeek-OCR with its weights on a device.
+pub struct DeepseekOcr {
+    model: Model,
+    options: Options,
+}
+
+impl DeepseekOcr {
+    /// Reads the folder and puts the weights on the device.
+    pub fn load(options: Options) -> Result<Self, ModelError> {
+        Ok(Self {
+            model: Model::load(&options)?,
+            options,
+        })
+    }
+
+    /// The model itself.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Reads the page in one mode.
+    fn attempt(&self, job: &PageJob, mode: Mode, control: &Control) -> Result<Attempt, RecognizeError> {
+        control.check()?;
+        let started = Instant::now();
+        let seen = self.model.prepare(&job.image, mode, self.options.max_crops, &self.options.task)?;
+        let preprocess = started.elapsed();
+        let started = Instant::now();
+        let embeds = self.model.embed(&seen, &mut Tap::off())?;
+        let vision = started.elapsed();
+        control.check()?;
+        let request = Request {
+            embeds: &embeds,
+            prompt_ids: &seen.prompt.ids,
+            max_new_tokens: self.model.room(&seen.prompt).min(self.options.max_new_tokens),
+            ngram: &self.options.ngram,
+            stop: Stop::AtEndOrLoop,
+        };
+        let mut stopped = None;
+        let mut text = TextStream::new(self.model.tokenizer());
+        let sink = self.options.sink.as_deref();
+        let say = |piece: &str| {
+            if let Some(sink) = sink.filter(|_| !piece.is_empty()) {
+                sink.text(job.number, piece);
+            }
+        };
+        let written = self.model.write(&request, &mut Tap::off(), &mut |token| {
+            say(&text.push(token));
+            stopped = control.check().err();
+            stopped.is_none()
+        });
+        say(&text.finish());
+        if let Some(sink) = sink {
+            sink.end(job.number);
+        }
+        let written = written?;
+        match stopped {
+            Some(RecognizeError::Cancelled) => return Err(RecognizeError::Cancelled),
+            // Time ran out before anything was written.
+            Some(error) if written.tokens.is_empty() => return Err(error),
+            _ => {}
+        }
+        Ok(Attempt {
+            mode,
+            raw: self.model.tokenizer().decode(&written.tokens)?,
+            spent: [
+                ("preprocess", preprocess),
+                ("vision", vision),
+                ("prefill", written.prefill),
+                ("decode", written.decode),
+            ],
+            written,
+        })
+    }
+
+    /// The modes in which a page is tried, in order.
+    fn modes(&self) -> impl Iterator<Item = Mode> {
+        let first = self.options.mode;
+        std::iter::once(first).chain(self.options.retry.iter().copied().filter(move |&mode| mode != first))
+    }
+
+    /// The page as another engine reads it.
+    fn fall_back(&self, job: &PageJob, control: &Control, why: &Diagnostic) -> Option<Page> {
+        let other = self.options.fallback.as_ref()?;
+        let mut page = other.recognize(job, control).ok()?;
+        let info = page.info_mut();
+        if info.outcome == Outcome::Failed {
+            return None;
+        }
+        info.recovery = Recovery::Fallback;
+        info.diagnostics.push(why.clone());
+        Some(page)
+    }
+
+    /// The page of an attempt, whole or in part.
+    fn page(&self, job: &PageJob, attempt: &Attempt, tried: &[(&'static str, Duration)]) -> PageBuilder {
+        let mut page = PageBuilder::new(job.info());
+        page.info_mut().engine = format!("deepseek-ocr/{}", attempt.mode.name());
+        for &(stage, spent) in tried.iter().chain(&attempt.spent) {
+            page.time(stage, spent);
+        }
+        page
+    }
+
+    fn name_of(&self, mode: Mode) -> String {
+        format!("deepseek-ocr/{}", mode.name())
+    }
+}
+
+/// One reading of a page.
+struct Attempt {
+    mode: Mode,
+    written: Written,
+    raw: String,
+    spent: [(&'static str, Duration); 4],
+}
+
+impl Recognizer for DeepseekOcr {
+    fn name(&self) -> String {
+        self.name_of(self.options.mode)
+    }
+
+    fn recognize(&self, job: &PageJob, control: &Control) -> Result<Page, RecognizeError> {
+        let mut looped: Vec<Attempt> = Vec::new();
+        for mode in self.modes() {
+            let attempt = match self.attempt(job, mode, control) {
+                Ok(attempt) => attempt,
+                Err(RecognizeError::Model(error)) => {
+                    let said = Diagnostic::new(Severity::Warning, "model-failed", error.clone()).on_page(job.number);
+                    return self.fall_back(job, control, &said).ok_or(RecognizeError::Model(error));
+                }
+                // Time ran out on a further attempt: what the first one read is better than nothing.
+                Err(RecognizeError::Deadline(_)) if !looped.is_empty() => break,
+                Err(error) => return Err(error),
+            };
+            if matches!(attempt.written.finish, Finish::Loop(_)) {
+                looped.push(attempt);
+                continue;
+            }
+            return Ok(self.finished(job, attempt, &looped));
+        }
+        let said = running_in_circles(job, &looped);
+        if let Some(page) = self.fall_back(job, control, &said) {
+            return Ok(page);
+        }
+        Ok(self.kept(job, looped, said))
+    }
+}
+
+impl DeepseekOcr {
+    /// A page whose text came to an end, or to the end of its room or time.
+    fn finished(&self, job: &PageJob, attempt: Attempt, looped: &[Attempt]) -> Page {
+        let mut page = self.page(job, &attempt, &spent(looped));
+        if !looped.is_empty() {
+            page.info_mut().recovery = Recovery::Retried;
+            page.info_mut().diagnostics.push(running_in_circles(job, looped));
+        }
+        let tokens = attempt.written.tokens.len();
+        let cut = match attempt.written.finish {
+            Finish::Length => Some((
+                "output-truncated",
+                format!("the text was cut after {tokens} tokens; allow more with --max-new-tokens, or see less of the page with a smaller --mode"),
+            )),
+            Finish::Stopped => Some((
+                "page-timeout",
+                format!("the page's time was over after {tokens} tokens; allow more with --page-timeout"),
+            )),
+            Finish::End | Finish::Loop(_) => None,
+        };
+        if let Some((code, message)) = cut {
+            let info = page.info_mut();
+            info.outcome = Outcome::Truncated;
+            info.diagnostics.push(Diagnostic::new(Severity::Warning, code, message).on_page(job.number));
+        }
+        self.write_down(job, page, &attempt.raw)
+    }
+
+    /// The longest text up to where it began to repeat itself.
+    fn kept(&self, job: &PageJob, mut looped: Vec<Attempt>, said: Diagnostic) -> Page {
+        let good = |attempt: &Attempt| match &attempt.written.finish {
+            Finish::Loop(found) => found.start.min(attempt.written.tokens.len()),
+            _ => attempt.written.tokens.len(),
+        };
+        let best = (0..looped.len()).max_by_key(|&n| good(&looped[n])).expect("an attempt was made");
+        let attempt = looped.swap_remove(best);
+        let mut page = self.page(job, &attempt, &spent(&looped));
+        page.info_mut().outcome = Outcome::Repetition;
+        page.info_mut().diagnostics.push(said);
+        let tokens = &attempt.written.tokens[..good(&attempt)];
+        let raw = self.model.tokenizer().decode(tokens).unwrap_or(attempt.raw);
+        self.write_down(job, page, &raw)
+    }
+
+    fn write_down(&self, job: &PageJob, mut page: PageBuilder, raw: &str) -> Page {
+        grounding::fill(&mut page, raw, self.options.task.is_grounded());
+        page.raster(job.image.clone());
+        page.finish()
+    }
+}
+
+/// What attempts took that came to nothing.
+fn spent(attempts: &[Attempt]) -> Vec<(&'static str, Duration)> {
+    attempts.iter().flat_map(|attempt| attempt.spent).collect()
+}
+
+fn running_in_circles(job: &PageJob, attempts: &[Attempt]) -> Diagnostic {
+    let tried: Vec<String> = attempts
+        .iter()
+        .map(|attempt| format!("{} after {} tokens", attempt.mode.name(), attempt.written.tokens.len()))
+        .collect();
+    let message = format!("the text ran in circles in mode {}", tried.join(", in mode "));
+    Diagnostic::new(Severity::Warning, "repetition", message).on_page(job.number)
+}
+
+impl From<ModelError> for RecognizeError {
+    fn from(error: ModelError) -> Self {
+        RecognizeError::Model(error.to_string())
+    }
+}

@@ -1,0 +1,112 @@
+//! CLIP-L's vision transformer (arXiv 2103.00020) over SAM's features in place of its own patches.
+//!
+//! Reference: deepencoder.py beside DeepSeek-OCR's weights. There is no norm behind the last layer, and the class
+//! token is dropped from the answer.
+
+use super::attention::attend;
+use super::resample;
+use crate::config::ClipConfig;
+use crate::error::ModelError;
+use crate::layers::{LayerNorm, Linear, quick_gelu};
+use crate::load::Loader;
+use candle_core::{Device, Result, Tensor};
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+/// Side of the grid that positions were trained on.
+const TRAINED_GRID: usize = 16;
+/// Added to the variance in every norm.
+const EPSILON: f32 = 1e-5;
+
+/// The tower.
+pub struct Clip {
+    class_embedding: Tensor,
+    /// `[1, grid * grid + 1, width]` by grid, made at first use.
+    positions: Mutex<HashMap<usize, Tensor>>,
+    position_embedding: Vec<f32>,
+    pre_layrnorm: LayerNorm,
+    layers: Vec<Layer>,
+}
+
+struct Layer {
+    layer_norm1: LayerNorm,
+    qkv_proj: Linear,
+    out_proj: Linear,
+    layer_norm2: LayerNorm,
+    fc1: Linear,
+    fc2: Linear,
+    heads: usize,
+}
+
+impl Clip {
+    /// Takes the tensors `model.vision_model.*`.
+    pub fn load(load: &Loader, config: &ClipConfig) -> std::result::Result<Self, ModelError> {
+        let load = load.under("model.vision_model");
+        let width = config.width;
+        Ok(Self {
+            class_embedding: load.vector("embeddings.class_embedding", &[width])?.reshape((1, 1, width))?,
+            positions: Mutex::default(),
+            position_embedding: load.plain(
+                "embeddings.position_embedding.weight",
+                &[TRAINED_GRID * TRAINED_GRID + 1, width],
+            )?,
+            pre_layrnorm: load.layer_norm("pre_layrnorm", width, EPSILON)?,
+            layers: (0..config.layers)
+                .map(|n| Layer::load(&load.under(&format!("transformer.layers.{n}")), config))
+                .collect::<std::result::Result<_, _>>()?,
+        })
+    }
+
+    /// Features `[N, width, g, g]` to tokens `[N, g * g, width]`.
+    pub fn forward(&self, features: &Tensor) -> Result<Tensor> {
+        let (count, width, grid, _) = features.dims4()?;
+        let tokens = features.flatten_from(2)?.transpose(1, 2)?;
+        let class = self.class_embedding.broadcast_as((count, 1, width))?;
+        let x = Tensor::cat(&[class, tokens], 1)?.broadcast_add(&self.positions(grid)?)?;
+        let mut x = self.pre_layrnorm.forward(&x)?;
+        for layer in &self.layers {
+            x = layer.forward(&x)?;
+        }
+        x.narrow(1, 1, grid * grid)?.contiguous()
+    }
+
+    fn positions(&self, grid: usize) -> Result<Tensor> {
+        let mut made = self.positions.lock().expect("no panic while a table is made");
+        if let Some(table) = made.get(&grid) {
+            return Ok(table.clone());
+        }
+        let width = self.class_embedding.dim(2)?;
+        let (class, square) = self.position_embedding.split_at(width);
+        let square = match grid {
+            TRAINED_GRID => square.to_vec(),
+            _ => resample::bicubic(square, TRAINED_GRID, width, grid),
+        };
+        let table = Tensor::from_vec([class, &square].concat(), (1, grid * grid + 1, width), &Device::Cpu)?
+            .to_dtype(self.class_embedding.dtype())?
+            .to_device(self.class_embedding.device())?;
+        made.insert(grid, table.clone());
+        Ok(table)
+    }
+}
+
+impl Layer {
+    fn load(load: &Loader, config: &ClipConfig) -> std::result::Result<Self, ModelError> {
+        let width = config.width;
+        Ok(Self {
+            layer_norm1: load.layer_norm("layer_norm1", width, EPSILON)?,
+            qkv_proj: load.linear("self_attn.qkv_proj", 3 * width, width)?,
+            out_proj: load.linear("self_attn.out_proj", width, width)?,
+            layer_norm2: load.layer_norm("layer_norm2", width, EPSILON)?,
+            fc1: load.linear("mlp.fc1", 4 * width, width)?,
+            fc2: load.linear("mlp.fc2", width, 4 * width)?,
+            heads: config.heads,
+        })
+    }
+
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let qkv = self.qkv_proj.forward(&self.layer_norm1.forward(x)?)?;
+        let x = (x + self.out_proj.forward(&attend(&qkv, self.heads, None)?)?)?;
+        let inner = quick_gelu(&self.fc1.forward(&self.layer_norm2.forward(&x)?)?)?;
+        &x + self.fc2.forward(&inner)?
+    }
+}

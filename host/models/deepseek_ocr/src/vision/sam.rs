@@ -1,0 +1,240 @@
+//! SAM's image encoder (ViTDet, "Segment Anything", arXiv 2304.02643) with the two convolutions that upstream puts
+//! behind its neck: an image of S x S becomes a grid of S/64 x S/64.
+//!
+//! Reference: deepencoder.py, published beside DeepSeek-OCR's weights; fields carry the checkpoint's names.
+//! DeepSeek-OCR-2 has the same tower with another width behind `net_3`.
+
+use super::attention::{RelativePositions, attend};
+use super::resample;
+use crate::config::SamConfig;
+use crate::error::ModelError;
+use crate::layers::{LayerNorm, Linear, gelu};
+use crate::load::Loader;
+use candle_core::{Device, Result, Tensor};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// Pixels of a patch's side.
+const PATCH_PX: usize = 16;
+/// Side of the window that all but the global blocks attend within, patches.
+const WINDOW: usize = 14;
+/// Side of the grid that position tables were trained on (images of 1024 px).
+const TRAINED_GRID: usize = 64;
+/// Added to the variance in every norm.
+const EPSILON: f32 = 1e-6;
+
+/// The tower.
+pub struct Sam {
+    patch_embed: Linear,
+    /// `[1, grid, grid, width]` by grid, made at first use.
+    pos_embed: Resized,
+    blocks: Vec<Block>,
+    neck_0: Linear,
+    neck_1: LayerNorm,
+    neck_2: Tensor,
+    neck_3: LayerNorm,
+    net_2: Tensor,
+    net_3: Tensor,
+}
+
+/// A table for each grid that was met.
+struct Resized {
+    table: Vec<f32>,
+    width: usize,
+    like: Tensor,
+    made: Mutex<HashMap<usize, Tensor>>,
+}
+
+struct Block {
+    norm1: LayerNorm,
+    qkv: Linear,
+    proj: Linear,
+    /// By side of the grid that is attended over.
+    positions: Mutex<HashMap<usize, Arc<RelativePositions>>>,
+    rel_pos: [Vec<f32>; 2],
+    like: Tensor,
+    norm2: LayerNorm,
+    lin1: Linear,
+    lin2: Linear,
+    heads: usize,
+    is_global: bool,
+}
+
+impl Sam {
+    /// Takes the tensors `model.sam_model.*`.
+    pub fn load(load: &Loader, config: &SamConfig) -> std::result::Result<Self, ModelError> {
+        let load = load.under("model.sam_model");
+        let width = config.width;
+        let patch = load.matrix("patch_embed.proj.weight", &[width, 3, PATCH_PX, PATCH_PX])?;
+        let pos_embed = load.plain("pos_embed", &[1, TRAINED_GRID, TRAINED_GRID, width])?;
+        let blocks = (0..config.layers)
+            .map(|n| Block::load(&load.under(&format!("blocks.{n}")), config, n))
+            .collect::<std::result::Result<_, _>>()?;
+        let [down_2, down_3] = config.downsample_channels;
+        let neck = config.neck_channels;
+        Ok(Self {
+            patch_embed: Linear {
+                weight: patch.reshape((width, 3 * PATCH_PX * PATCH_PX))?,
+                bias: Some(load.vector("patch_embed.proj.bias", &[width])?),
+            },
+            pos_embed: Resized {
+                like: load.vector("pos_embed", &[1, TRAINED_GRID, TRAINED_GRID, width])?.narrow(1, 0, 1)?,
+                table: pos_embed,
+                width,
+                made: Mutex::default(),
+            },
+            blocks,
+            neck_0: Linear::new(load.matrix("neck.0.weight", &[neck, width, 1, 1])?.reshape((neck, width))?),
+            neck_1: load.layer_norm("neck.1", neck, EPSILON)?,
+            neck_2: load.vector("neck.2.weight", &[neck, neck, 3, 3])?,
+            neck_3: load.layer_norm("neck.3", neck, EPSILON)?,
+            net_2: load.vector("net_2.weight", &[down_2, neck, 3, 3])?,
+            net_3: load.vector("net_3.weight", &[down_3, down_2, 3, 3])?,
+        })
+    }
+
+    /// Images `[N, 3, S, S]` in -1 ..= 1 to features `[N, channels, S/64, S/64]`.
+    pub fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
+        let (count, _, side, _) = pixels.dims4()?;
+        let grid = side / PATCH_PX;
+        let patches = pixels.reshape(&[count, 3, grid, PATCH_PX, grid, PATCH_PX][..])?;
+        let patches = patches.permute(vec![0, 2, 4, 1, 3, 5])?.contiguous()?;
+        let patches = patches.reshape((count, grid, grid, 3 * PATCH_PX * PATCH_PX))?;
+        let mut x = self.patch_embed.forward(&patches)?.broadcast_add(&self.pos_embed.at(grid)?)?;
+        for block in &self.blocks {
+            x = block.forward(&x)?;
+        }
+        let x = self.neck_1.forward(&self.neck_0.forward(&x)?)?;
+        let x = channels_first(&x)?.conv2d(&self.neck_2, 1, 1, 1, 1)?;
+        let x = self.neck_3.forward(&channels_last(&x)?)?;
+        channels_first(&x)?.conv2d(&self.net_2, 1, 2, 1, 1)?.conv2d(&self.net_3, 1, 2, 1, 1)
+    }
+}
+
+fn channels_first(x: &Tensor) -> Result<Tensor> {
+    x.permute((0, 3, 1, 2))?.contiguous()
+}
+
+fn channels_last(x: &Tensor) -> Result<Tensor> {
+    x.permute((0, 2, 3, 1))?.contiguous()
+}
+
+impl Resized {
+    fn at(&self, grid: usize) -> Result<Tensor> {
+        let mut made = self.made.lock().expect("no panic while a table is made");
+        if let Some(table) = made.get(&grid) {
+            return Ok(table.clone());
+        }
+        let values = match grid {
+            TRAINED_GRID => self.table.clone(),
+            _ => resample::bicubic(&self.table, TRAINED_GRID, self.width, grid),
+        };
+        let table = Tensor::from_vec(values, (1, grid, grid, self.width), &Device::Cpu)?
+            .to_dtype(self.like.dtype())?
+            .to_device(self.like.device())?;
+        made.insert(grid, table.clone());
+        Ok(table)
+    }
+}
+
+impl Block {
+    fn load(load: &Loader, config: &SamConfig, n: usize) -> std::result::Result<Self, ModelError> {
+        let (width, head) = (config.width, config.width / config.heads);
+        let is_global = config.global_attn_indexes.contains(&n);
+        let rows = 2 * if is_global { TRAINED_GRID } else { WINDOW } - 1;
+        Ok(Self {
+            norm1: load.layer_norm("norm1", width, EPSILON)?,
+            qkv: load.linear("attn.qkv", 3 * width, width)?,
+            proj: load.linear("attn.proj", width, width)?,
+            positions: Mutex::default(),
+            rel_pos: [
+                load.plain("attn.rel_pos_h", &[rows, head])?,
+                load.plain("attn.rel_pos_w", &[rows, head])?,
+            ],
+            like: load.vector("norm1.bias", &[width])?,
+            norm2: load.layer_norm("norm2", width, EPSILON)?,
+            lin1: load.linear("mlp.lin1", 4 * width, width)?,
+            lin2: load.linear("mlp.lin2", width, 4 * width)?,
+            heads: config.heads,
+            is_global,
+        })
+    }
+
+    /// `[N, grid, grid, width]` to the same.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let normed = self.norm1.forward(x)?;
+        let attended = match self.is_global {
+            true => self.attend(&normed)?,
+            false => in_windows(&normed, |windows| self.attend(windows))?,
+        };
+        let x = (x + attended)?;
+        let inner = gelu(&self.lin1.forward(&self.norm2.forward(&x)?)?)?;
+        &x + self.lin2.forward(&inner)?
+    }
+
+    /// Attention over whole grids `[N, side, side, width]`.
+    fn attend(&self, grids: &Tensor) -> Result<Tensor> {
+        let (count, side, _, width) = grids.dims4()?;
+        let qkv = self.qkv.forward(grids)?.reshape((count, side * side, 3 * width))?;
+        let attended = attend(&qkv, self.heads, Some(&*self.positions(side)?))?;
+        self.proj.forward(&attended)?.reshape((count, side, side, width))
+    }
+
+    fn positions(&self, side: usize) -> Result<Arc<RelativePositions>> {
+        let mut made = self.positions.lock().expect("no panic while a table is made");
+        if let Some(positions) = made.get(&side) {
+            return Ok(positions.clone());
+        }
+        let head = self.rel_pos[0].len() / if self.is_global { 2 * TRAINED_GRID - 1 } else { 2 * WINDOW - 1 };
+        let table = |values: &Vec<f32>| {
+            let (rows, wanted) = (values.len() / head, 2 * side - 1);
+            let values = match rows == wanted {
+                true => values.clone(),
+                false => resample::linear(values, rows, head, wanted),
+            };
+            Tensor::from_vec(values, (wanted, head), &Device::Cpu)?
+                .to_dtype(self.like.dtype())?
+                .to_device(self.like.device())
+        };
+        let [rows, columns] = &self.rel_pos;
+        let positions = Arc::new(RelativePositions::new(&table(rows)?, &table(columns)?, side)?);
+        made.insert(side, positions.clone());
+        Ok(positions)
+    }
+}
+
+/// Cuts `[N, side, side, width]` into windows, padded with zeros on the right and below (which upstream does not
+/// mask: they take part), lets `work` loose on `[N * windows, 14, 14, width]`, and puts the result together.
+fn in_windows(x: &Tensor, work: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
+    let (count, side, _, width) = x.dims4()?;
+    let across = side.div_ceil(WINDOW);
+    let padded = across * WINDOW;
+    let x = x.pad_with_zeros(1, 0, padded - side)?.pad_with_zeros(2, 0, padded - side)?;
+    let order = vec![0, 1, 3, 2, 4, 5];
+    let windows = x.reshape(&[count, across, WINDOW, across, WINDOW, width][..])?;
+    let windows = windows.permute(order.clone())?.contiguous()?;
+    let done = work(&windows.reshape((count * across * across, WINDOW, WINDOW, width))?)?;
+    let whole = done.reshape(&[count, across, across, WINDOW, WINDOW, width][..])?;
+    let whole = whole.permute(order)?.contiguous()?.reshape((count, padded, padded, width))?;
+    whole.narrow(1, 0, side)?.narrow(2, 0, side)?.contiguous()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use candle_core::DType;
+
+    #[test]
+    fn windows_come_back_where_they_were() -> Result<()> {
+        let x = Tensor::arange(0f32, (2 * 32 * 32 * 3) as f32, &Device::Cpu)?.reshape((2, 32, 32, 3))?;
+        let same = in_windows(&x, |windows| {
+            assert_eq!(windows.dims(), [2 * 9, WINDOW, WINDOW, 3]);
+            // The last window holds the last 4 x 4 patches and zeros.
+            let last = windows.get(17)?.abs()?.sum(2)?.ne(0f32)?.to_dtype(DType::F32)?;
+            assert_eq!(last.sum_all()?.to_scalar::<f32>()?, 16.0);
+            Ok(windows.clone())
+        })?;
+        assert_eq!((x - same)?.abs()?.max_all()?.to_scalar::<f32>()?, 0.0);
+        Ok(())
+    }
+}
