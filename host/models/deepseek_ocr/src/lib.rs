@@ -1,11 +1,15 @@
 //! DeepSeek-OCR from pixels to blocks.
 #![forbid(unsafe_code)]
 
+mod config;
+mod error;
 mod mode;
 mod ngram;
 mod options;
 mod prompt;
 
+pub use config::{ClipConfig, Config, DecoderConfig, SamConfig};
+pub use error::ModelError;
 pub use mode::Mode;
 pub use ngram::NgramRule;
 pub use options::{Options, Place, Precision, TextSink};

@@ -1,0 +1,76 @@
+//! What can go wrong between a folder, a prompt and a page.
+
+use std::path::PathBuf;
+
+/// Why the model could not be read or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// A file of the model's folder could not be read.
+    #[error("can't read {}: {source}; give a folder that holds DeepSeek-OCR as published", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A file of the model's folder is not what its name says.
+    #[error("{} is damaged or of another kind: {reason}; fetch it again", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What its reader said.
+        reason: String,
+    },
+    /// The folder holds another model.
+    #[error("{} is of {found}, not of DeepSeek-OCR (`DeepseekOCRForCausalLM`); give DeepSeek-OCR's folder", path.display())]
+    OtherModel {
+        /// The file that says so.
+        path: PathBuf,
+        /// What it calls the model.
+        found: String,
+    },
+    /// The configuration asks for a network that this crate does not build.
+    #[error("{}: `{key}` is {found}; this program runs {expected} only: use the config.json published beside the weights", path.display())]
+    Unsupported {
+        /// The file.
+        path: PathBuf,
+        /// The setting.
+        key: &'static str,
+        /// What it says.
+        found: String,
+        /// What can be run.
+        expected: String,
+    },
+    /// A special token is missing or has another id than the weights were trained with.
+    #[error(
+        "{}: `{token}` has {}, the model needs id {expected}: use the tokenizer.json published beside the weights",
+        path.display(),
+        found.map_or("no id".to_owned(), |id| format!("id {id}"))
+    )]
+    TokenId {
+        /// The file.
+        path: PathBuf,
+        /// The token's text.
+        token: &'static str,
+        /// Its id there.
+        found: Option<u32>,
+        /// The id in training.
+        expected: u32,
+    },
+    /// The tokenizer has ids that the weights have no rows for.
+    #[error(
+        "{}: ids go up to {last}, the model has {vocabulary}; tokenizer.json and config.json are of different models: \
+         fetch both from one place", path.display()
+    )]
+    Vocabulary {
+        /// The tokenizer's file.
+        path: PathBuf,
+        /// Its highest id.
+        last: u32,
+        /// Ids that the model knows.
+        vocabulary: usize,
+    },
+    /// Text could not be cut into tokens, or tokens joined to text.
+    #[error("the tokenizer failed: {0}")]
+    Tokenizer(String),
+}
