@@ -1,13 +1,24 @@
 //! Who recognises which page when.
 //!
 //! A [`Recognizer`] turns a [`PageJob`] into a page. An [`Engine`] owns one behind a bounded queue and hands out
-//! [`Ticket`]s; dropping a ticket cancels its page. Nothing here knows tensors.
+//! [`Ticket`]s; dropping a ticket cancels its page. A [`Batch`] owns a [`StepModel`], a decoder that writes many
+//! sequences at once: [`Scheduler`] plans its steps, and dropping a [`Writing`] ends a sequence. Nothing here knows
+//! tensors.
 #![forbid(unsafe_code)]
 
+mod batch;
+mod blocks;
 mod job;
 mod recognizer;
+mod scheduler;
+mod step_model;
+mod waiting;
 mod worker;
 
+pub use batch::{Batch, BatchHandle, Said, Writing};
+pub use blocks::{BlockId, Blocks};
 pub use job::PageJob;
 pub use recognizer::{Control, RecognizeError, Recognizer};
+pub use scheduler::{Change, Order, Scheduler, SequenceId, Step};
+pub use step_model::{Capacity, Entry, StepModel};
 pub use worker::{Engine, EngineHandle, Ticket};

@@ -1,0 +1,150 @@
+//! Who waits, and who is next: the highest priority first, within it the tenant that was served least, within that the
+//! first that came.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+/// What waits in one class: a queue by tenant.
+type Queues<T> = BTreeMap<String, VecDeque<T>>;
+
+/// A fair queue.
+#[derive(Debug)]
+pub struct Waiting<T> {
+    /// By priority, the highest last.
+    classes: BTreeMap<i32, Queues<T>>,
+    /// Tokens that each tenant was given; only differences count.
+    served: HashMap<String, u64>,
+}
+
+impl<T> Default for Waiting<T> {
+    fn default() -> Self {
+        Self {
+            classes: BTreeMap::new(),
+            served: HashMap::new(),
+        }
+    }
+}
+
+impl<T> Waiting<T> {
+    /// Puts an item at the end of its tenant's queue, or back at its head.
+    pub fn push(&mut self, priority: i32, tenant: &str, item: T, at_head: bool) {
+        let idle = self.classes.values().all(|queues| !queues.contains_key(tenant));
+        if idle {
+            // Who was away has no claim to the time the others used: it starts level with the least served of those here.
+            let least = self
+                .tenants()
+                .filter_map(|t| self.served.get(t))
+                .min()
+                .copied()
+                .unwrap_or(0);
+            let served = self.served.entry(tenant.to_owned()).or_default();
+            *served = (*served).max(least);
+        }
+        let queue = self
+            .classes
+            .entry(priority)
+            .or_default()
+            .entry(tenant.to_owned())
+            .or_default();
+        match at_head {
+            true => queue.push_front(item),
+            false => queue.push_back(item),
+        }
+    }
+
+    fn tenants(&self) -> impl Iterator<Item = &str> {
+        self.classes
+            .values()
+            .flat_map(|queues| queues.keys().map(String::as_str))
+    }
+
+    /// Counts tokens that a tenant was given.
+    pub fn charge(&mut self, tenant: &str, tokens: u64) {
+        *self.served.entry(tenant.to_owned()).or_default() += tokens;
+    }
+
+    fn next_key(&self) -> Option<(i32, String)> {
+        let (&priority, queues) = self.classes.last_key_value()?;
+        let served = |tenant: &String| self.served.get(tenant).copied().unwrap_or(0);
+        let tenant = queues.keys().min_by_key(|tenant| served(tenant))?;
+        Some((priority, tenant.clone()))
+    }
+
+    /// Who is next.
+    pub fn peek(&self) -> Option<&T> {
+        let (priority, tenant) = self.next_key()?;
+        self.classes[&priority][&tenant].front()
+    }
+
+    /// Takes who is next.
+    pub fn pop(&mut self) -> Option<T> {
+        let (priority, tenant) = self.next_key()?;
+        let queues = self.classes.get_mut(&priority)?;
+        let queue = queues.get_mut(&tenant)?;
+        let item = queue.pop_front();
+        if queue.is_empty() {
+            queues.remove(&tenant);
+        }
+        if queues.is_empty() {
+            self.classes.remove(&priority);
+        }
+        item
+    }
+
+    /// Takes out whatever `unwanted` says.
+    pub fn remove(&mut self, unwanted: impl Fn(&T) -> bool) -> Vec<T> {
+        let mut removed = Vec::new();
+        for queues in self.classes.values_mut() {
+            for queue in queues.values_mut() {
+                let (out, kept): (VecDeque<T>, VecDeque<T>) = queue.drain(..).partition(&unwanted);
+                removed.extend(out);
+                *queue = kept;
+            }
+            queues.retain(|_, queue| !queue.is_empty());
+        }
+        self.classes.retain(|_, queues| !queues.is_empty());
+        removed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tenants_share_whatever_the_length_of_their_queues() {
+        let mut waiting = Waiting::default();
+        (0..100).for_each(|n| waiting.push(0, "many", ("many", n), false));
+        (0..10).for_each(|n| waiting.push(0, "few", ("few", n), false));
+        let mut taken = HashMap::new();
+        for _ in 0..20 {
+            let (tenant, n) = waiting.pop().unwrap();
+            assert_eq!(
+                n,
+                *taken.entry(tenant).or_insert(0),
+                "within a tenant: first come, first served"
+            );
+            *taken.get_mut(tenant).unwrap() += 1;
+            waiting.charge(tenant, 100);
+        }
+        assert_eq!((taken["many"], taken["few"]), (10, 10));
+        assert_eq!(std::iter::from_fn(|| waiting.pop()).count(), 90);
+    }
+
+    #[test]
+    fn the_urgent_go_first_and_who_comes_late_has_no_arrears() {
+        let mut waiting = Waiting::default();
+        waiting.push(0, "a", "a1", false);
+        waiting.charge("a", 1_000_000);
+        waiting.push(0, "b", "b1", false);
+        waiting.push(0, "b", "b2", false);
+        waiting.push(9, "a", "urgent", false);
+        assert_eq!(waiting.pop(), Some("urgent"));
+        // b starts level with a, and is then charged.
+        assert_eq!(waiting.pop(), Some("a1"));
+        waiting.push(0, "a", "a2", false);
+        waiting.charge("a", 1);
+        assert_eq!(waiting.pop(), Some("b1"));
+        assert_eq!(waiting.remove(|item| *item == "a2"), ["a2"]);
+        assert_eq!((waiting.pop(), waiting.pop()), (Some("b2"), None));
+    }
+}

@@ -1,0 +1,269 @@
+//! Many sequences at once through a model that reads its own cache: a block in the wrong hands changes the text.
+
+use ocr_engine::{Batch, BlockId, Capacity, Entry, Order, Said, StepModel, Writing};
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+const BLOCK: usize = 4;
+
+/// The token that follows a sequence: a sum over all of it, kept from the end token 0.
+fn follow(tokens: impl Iterator<Item = u32>) -> u32 {
+    let sum = tokens.fold(17u32, |sum, token| sum.wrapping_mul(31).wrapping_add(token + 1));
+    1 + (sum >> 7) % 997
+}
+
+/// What is to be written behind a prompt.
+fn expected(prompt: &[u32], count: usize) -> Vec<u32> {
+    let mut all = prompt.to_vec();
+    for _ in 0..count {
+        all.push(follow(all.iter().copied()));
+    }
+    all.split_off(prompt.len())
+}
+
+/// A decoder whose cache holds the tokens themselves.
+struct EchoModel {
+    capacity: Capacity,
+    cache: Vec<Option<u32>>,
+    rows: Vec<Option<Row>>,
+    begun: VecDeque<Vec<u32>>,
+    widest: Arc<AtomicUsize>,
+    encodes: Arc<AtomicUsize>,
+}
+
+struct Row {
+    token: u32,
+    length: usize,
+    blocks: Vec<BlockId>,
+}
+
+impl EchoModel {
+    fn new(capacity: Capacity) -> Self {
+        Self {
+            capacity,
+            cache: vec![None; capacity.blocks * BLOCK],
+            rows: (0..capacity.rows).map(|_| None).collect(),
+            begun: VecDeque::new(),
+            widest: Arc::default(),
+            encodes: Arc::default(),
+        }
+    }
+
+    fn place(blocks: &[BlockId], position: usize) -> usize {
+        blocks[position / BLOCK] as usize * BLOCK + position % BLOCK
+    }
+
+    fn read(&self, blocks: &[BlockId], length: usize) -> u32 {
+        follow((0..length).map(|at| self.cache[Self::place(blocks, at)].expect("written before it is read")))
+    }
+}
+
+impl StepModel for EchoModel {
+    type Prompt = Vec<u32>;
+    type Encoded = Vec<u32>;
+
+    fn capacity(&self) -> Capacity {
+        self.capacity
+    }
+
+    fn encode(&mut self, prompt: Vec<u32>) -> Result<(Vec<u32>, usize), String> {
+        self.encodes.fetch_add(1, Ordering::Relaxed);
+        if prompt[0] == 666 {
+            return Err("an evil page".into());
+        }
+        let count = prompt.len();
+        Ok((prompt, count))
+    }
+
+    fn prefill(
+        &mut self,
+        encoded: &Vec<u32>,
+        written: &[u32],
+        start: usize,
+        count: usize,
+        blocks: &[BlockId],
+        wants_token: bool,
+    ) -> Result<Option<u32>, String> {
+        let all = [encoded, written].concat();
+        assert!(count > 0 && count <= self.capacity.chunk && start + count <= all.len());
+        for at in start..start + count {
+            self.cache[Self::place(blocks, at)] = Some(all[at]);
+        }
+        Ok(wants_token.then(|| self.read(blocks, start + count)))
+    }
+
+    fn enter(&mut self, row: usize, _: &Vec<u32>, entry: Entry<'_>) -> Result<(), String> {
+        assert!(self.rows[row].is_none() && entry.written.last() == Some(&entry.token));
+        self.rows[row] = Some(Row {
+            token: entry.token,
+            length: entry.length,
+            blocks: entry.blocks.to_vec(),
+        });
+        Ok(())
+    }
+
+    fn grow(&mut self, row: usize, blocks: &[BlockId]) -> Result<(), String> {
+        self.rows[row].as_mut().unwrap().blocks = blocks.to_vec();
+        Ok(())
+    }
+
+    fn leave(&mut self, row: usize) -> Result<(), String> {
+        self.rows[row].take().expect("a row is left once");
+        Ok(())
+    }
+
+    fn begin_step(&mut self, rows: usize) -> Result<(), String> {
+        assert!(self.rows[rows..].iter().all(Option::is_none));
+        self.widest
+            .fetch_max(self.rows.iter().flatten().count(), Ordering::Relaxed);
+        let mut tokens = vec![0; rows];
+        for (n, token) in tokens.iter_mut().enumerate() {
+            let Some(row) = &self.rows[n] else { continue };
+            let place = Self::place(&row.blocks, row.length - 1);
+            self.cache[place] = Some(row.token);
+            *token = self.read(&row.blocks, row.length);
+            let row = self.rows[n].as_mut().unwrap();
+            (row.token, row.length) = (*token, row.length + 1);
+        }
+        self.begun.push_back(tokens);
+        Ok(())
+    }
+
+    fn end_step(&mut self, tokens: &mut [u32]) -> Result<(), String> {
+        let step = self.begun.pop_front().expect("a step was begun");
+        tokens[..step.len()].copy_from_slice(&step);
+        Ok(())
+    }
+}
+
+fn capacity(blocks: usize, rows: usize) -> Capacity {
+    Capacity {
+        blocks,
+        block_tokens: BLOCK,
+        rows,
+        context: 64,
+        chunk: 5,
+    }
+}
+
+fn order(tenant: &str, most: usize) -> Order {
+    Order {
+        tenant: tenant.into(),
+        priority: 0,
+        most,
+        end: None,
+    }
+}
+
+fn start(model: EchoModel) -> Batch<Vec<u32>> {
+    Batch::start(|| Ok::<_, std::io::Error>(model)).unwrap()
+}
+
+/// All tokens of a sequence, or why it failed.
+fn listen(writing: &Writing) -> Result<Vec<u32>, String> {
+    let mut tokens = Vec::new();
+    loop {
+        match writing.next(Duration::from_secs(20)).expect("it goes on") {
+            Said::Prefilled => assert!(tokens.is_empty()),
+            Said::Token(token) => tokens.push(token),
+            Said::End => return Ok(tokens),
+            Said::Failed(why) => return Err(why),
+        }
+    }
+}
+
+#[test]
+fn one_sequence_is_written_to_its_most_or_its_end() {
+    let batch = start(EchoModel::new(capacity(16, 4)));
+    let prompt = vec![5, 6, 7, 8, 9, 10, 11];
+    let text = listen(&batch.handle().submit(prompt.clone(), order("a", 30))).unwrap();
+    assert_eq!(text, expected(&prompt, 30));
+    let end = text[12];
+    let ended = Order {
+        end: Some(end),
+        ..order("a", 30)
+    };
+    let text = listen(&batch.handle().submit(prompt.clone(), ended)).unwrap();
+    let length = 1 + expected(&prompt, 30)
+        .iter()
+        .position(|&token| token == end)
+        .unwrap();
+    assert_eq!(text, expected(&prompt, length));
+    let one = listen(&batch.handle().submit(prompt.clone(), order("a", 1))).unwrap();
+    assert_eq!(one, expected(&prompt, 1));
+}
+
+#[test]
+fn the_context_bounds_the_text_and_a_prompt_that_fills_it_fails() {
+    let batch = start(EchoModel::new(capacity(16, 4)));
+    let text = listen(&batch.handle().submit(vec![3; 60], order("a", 30))).unwrap();
+    assert_eq!(text, expected(&[3; 60], 4));
+    let error = listen(&batch.handle().submit(vec![3; 64], order("a", 30))).unwrap_err();
+    assert!(error.contains("leaves no room to write"), "{error}");
+    // The cache is the narrower of the two here.
+    let batch = start(EchoModel::new(capacity(5, 4)));
+    let text = listen(&batch.handle().submit(vec![3; 16], order("a", 30))).unwrap();
+    assert_eq!(text, expected(&[3; 16], 4));
+}
+
+#[test]
+fn an_error_costs_its_own_sequence() {
+    let batch = start(EchoModel::new(capacity(64, 4)));
+    let handle = batch.handle();
+    let good = handle.submit(vec![1, 2, 3], order("a", 40));
+    let evil = handle.submit(vec![666], order("b", 40));
+    assert_eq!(listen(&evil), Err("an evil page".into()));
+    assert_eq!(listen(&good).unwrap(), expected(&[1, 2, 3], 40));
+}
+
+#[test]
+fn five_hundred_sequences_with_cancellations_in_a_cache_for_three() {
+    let model = EchoModel::new(capacity(48, 8));
+    let (widest, encodes) = (model.widest.clone(), model.encodes.clone());
+    let batch = start(model);
+    let tenants = ["a", "b", "c"];
+    let mut random = 99u64;
+    let mut next = move |below: u64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        (random >> 33) % below
+    };
+    std::thread::scope(|scope| {
+        let mut sequences = Vec::new();
+        for n in 0..500u32 {
+            let prompt: Vec<u32> = (0..1 + next(30) as u32).map(|at| n * 31 + at).collect();
+            let most = 1 + next(34) as usize;
+            let cancelled = next(5) == 0;
+            let handle = batch.handle();
+            let tenant = tenants[next(3) as usize];
+            let sequence = scope.spawn(move || {
+                let writing = handle.submit(prompt.clone(), order(tenant, most));
+                if cancelled {
+                    // Some hear a token first.
+                    if n % 2 == 0 {
+                        writing.next(Duration::from_secs(20));
+                    }
+                    drop(writing);
+                    return true;
+                }
+                assert_eq!(listen(&writing).unwrap(), expected(&prompt, most), "sequence {n}");
+                false
+            });
+            sequences.push(sequence);
+        }
+        let cancelled = sequences
+            .into_iter()
+            .filter_map(|s| s.join().unwrap().then_some(()))
+            .count();
+        assert!((50..200).contains(&cancelled), "{cancelled}");
+    });
+    assert!(widest.load(Ordering::Relaxed) > 3, "sequences ran together");
+    assert!(
+        encodes.load(Ordering::Relaxed) <= 500,
+        "no prompt is encoded twice"
+    );
+    // All blocks are back: one that takes the whole cache can be written.
+    let all = listen(&batch.handle().submit(vec![7; 60], order("a", 4))).unwrap();
+    assert_eq!(all, expected(&[7; 60], 4));
+}
