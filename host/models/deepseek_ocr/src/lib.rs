@@ -7,6 +7,8 @@ mod mode;
 mod ngram;
 mod options;
 mod prompt;
+mod resize;
+mod views;
 
 pub use config::{ClipConfig, Config, DecoderConfig, SamConfig};
 pub use error::ModelError;
@@ -14,3 +16,4 @@ pub use mode::Mode;
 pub use ngram::NgramRule;
 pub use options::{Options, Place, Precision, TextSink};
 pub use prompt::Task;
+pub use views::{TILE_PX, View, Views, image_tokens, views};
