@@ -1,5 +1,6 @@
 //! What can go wrong between a folder, a prompt and a page.
 
+use crate::prompt::PromptError;
 use std::path::PathBuf;
 
 /// Why the model could not be read or asked.
@@ -73,4 +74,7 @@ pub enum ModelError {
     /// Text could not be cut into tokens, or tokens joined to text.
     #[error("the tokenizer failed: {0}")]
     Tokenizer(String),
+    /// A prompt cannot be asked.
+    #[error(transparent)]
+    Prompt(#[from] PromptError),
 }

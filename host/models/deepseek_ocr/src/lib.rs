@@ -7,10 +7,15 @@ mod mode;
 mod ngram;
 mod options;
 mod prompt;
+mod resize;
+mod tokenizer;
+mod views;
 
 pub use config::{ClipConfig, Config, DecoderConfig, SamConfig};
 pub use error::ModelError;
 pub use mode::Mode;
-pub use ngram::NgramRule;
+pub use ngram::{NgramGuard, NgramRule};
 pub use options::{Options, Place, Precision, TextSink};
-pub use prompt::Task;
+pub use prompt::{Prompt, PromptError, Task};
+pub use tokenizer::{Specials, TextStream, Tokenizer};
+pub use views::{TILE_PX, View, Views, image_tokens, views};
