@@ -29,9 +29,18 @@ fuzz_target!(|data: &[u8]| {
         let files = compat::page(script, &raw, 7, width, height);
         for crop in &files.crops {
             assert!(!crop.area.is_empty() && crop.area.x1 <= width && crop.area.y1 <= height);
-            assert!(files.text.contains(&format!("![]({})", crop.file)), "{} has no link", crop.file);
+            assert!(
+                files.text.contains(&format!("![]({})", crop.file)),
+                "{} has no link",
+                crop.file
+            );
         }
-        assert!(files.outlines.iter().all(|o| o.area.x1 <= width && o.area.y1 <= height));
+        assert!(
+            files
+                .outlines
+                .iter()
+                .all(|o| o.area.x1 <= width && o.area.y1 <= height)
+        );
     }
 });
 
@@ -97,10 +106,15 @@ fn no_letter_is_lost(parsed: &Parsed, page: &Page) {
     let located = parsed.elements.iter().filter(|e| e.is_located_text());
     located.for_each(|element| wanted.add(&element.label));
     let mut found = Letters::default();
-    page.spans().iter().for_each(|span| found.add(page.text_of(span.text)));
+    page.spans()
+        .iter()
+        .for_each(|span| found.add(page.text_of(span.text)));
     for (letter, count) in wanted.0 {
         let has = found.0.get(&letter).copied().unwrap_or(0);
-        assert!(has >= count, "{letter:?} is on the page {has} times, in the text {count} times");
+        assert!(
+            has >= count,
+            "{letter:?} is on the page {has} times, in the text {count} times"
+        );
     }
 }
 
@@ -124,7 +138,10 @@ fn untagged(text: &str) -> String {
         rest = &rest[at..];
         let inside = rest[1..].strip_prefix('/').unwrap_or(&rest[1..]);
         let begins = inside.starts_with(|c: char| c.is_ascii_alphabetic() || c == '!');
-        let end = rest[1..].find(['<', '>']).map(|end| end + 1).filter(|&end| rest[end..].starts_with('>'));
+        let end = rest[1..]
+            .find(['<', '>'])
+            .map(|end| end + 1)
+            .filter(|&end| rest[end..].starts_with('>'));
         match end.filter(|_| begins) {
             Some(end) => rest = &rest[end + 1..],
             None => {

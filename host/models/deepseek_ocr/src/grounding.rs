@@ -10,6 +10,7 @@
 mod blocks;
 mod coordinates;
 mod flaws;
+mod html;
 mod label;
 mod parse;
 mod table;

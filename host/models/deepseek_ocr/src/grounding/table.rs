@@ -1,12 +1,12 @@
 //! Tables: from the model's HTML, or from rows of pipes, to a grid of cells.
 //!
 //! The reader knows rows, cells, spans, heads and line breaks, and drops every other tag but not the text around it.
-//! Tables inside cells become the cell's text. A tag begins with `<` and a letter, `/` or `!` and ends at the next `>`
-//! before any other `<`; everything else is text. The HTML that is handed on is written anew from the cells.
+//! Tables inside cells become the cell's text. The HTML that is handed on is written anew from the cells.
 //!
 //! Invariants of a [`Grid`]: cells lie inside it, do not overlap, and stand row by row.
 
 use super::flaws::{Flaw, Flaws};
+use super::html::{HtmlTag, decoded, plain, squeezed, tags};
 use ocr_document::CellKind;
 
 /// Rows that a table may have. A page's 8,192 tokens write fewer.
@@ -44,7 +44,7 @@ pub(super) struct Read {
 
 /// Where the first `<table` of `text` starts and where its end tag ends; the text's end where it has none.
 pub(super) fn find(text: &str, flaws: &mut Flaws) -> Option<(usize, usize)> {
-    let start = tags(text).find(|tag| tag.is("table"))?.start;
+    let start = tags(text).find(|tag| tag.opens("table"))?.start;
     let mut depth = 0;
     for tag in tags(&text[start..]).filter(|tag| tag.name.eq_ignore_ascii_case("table")) {
         depth += if tag.closes { -1 } else { 1 };
@@ -178,61 +178,6 @@ impl Grid {
     }
 }
 
-/// A tag of the text.
-struct HtmlTag<'t> {
-    name: &'t str,
-    attributes: &'t str,
-    closes: bool,
-    start: usize,
-    end: usize,
-}
-
-impl HtmlTag<'_> {
-    /// Whether this opens `name`.
-    fn is(&self, name: &str) -> bool {
-        !self.closes && self.name.eq_ignore_ascii_case(name)
-    }
-
-    /// The value of a numeric attribute, 1 where there is none.
-    fn number(&self, name: &str) -> u32 {
-        let lower = self.attributes.to_ascii_lowercase();
-        let value = lower.match_indices(name).find_map(|(at, _)| {
-            let value = lower[at + name.len()..].trim_start().strip_prefix('=')?;
-            let value = value.trim_start().trim_start_matches(['"', '\'']).trim_start();
-            let digits = value.len() - value.trim_start_matches(|c: char| c.is_ascii_digit()).len();
-            // What is too long for a number is more than any bound.
-            (digits > 0).then(|| value[..digits].parse().unwrap_or(u32::MAX))
-        });
-        value.unwrap_or(1).max(1)
-    }
-}
-
-/// All tags of `text`, in order.
-fn tags(text: &str) -> impl Iterator<Item = HtmlTag<'_>> {
-    text.match_indices('<').filter_map(|(start, _)| {
-        let inside = &text[start + 1..];
-        let closes = inside.starts_with('/');
-        let begin = &inside[usize::from(closes)..];
-        if !begin.starts_with(|c: char| c.is_ascii_alphabetic() || c == '!') {
-            return None;
-        }
-        let length = begin
-            .find(['<', '>'])
-            .filter(|&at| begin[at..].starts_with('>'))?;
-        let begin = &begin[..length];
-        let name = begin
-            .find(|c: char| c.is_whitespace() || c == '/')
-            .unwrap_or(length);
-        Some(HtmlTag {
-            name: &begin[..name],
-            attributes: &begin[name..],
-            closes,
-            start,
-            end: start + 1 + usize::from(closes) + length + 1,
-        })
-    })
-}
-
 struct RawCell {
     kind: CellKind,
     row_span: u32,
@@ -312,35 +257,6 @@ impl Reader {
     }
 }
 
-/// Lines trimmed, empty ones left out.
-fn squeezed(text: &str) -> String {
-    let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-/// HTML's text without its tags.
-pub(super) fn plain(html: &str) -> String {
-    let mut out = String::new();
-    let mut at = 0;
-    for tag in tags(html) {
-        out.push_str(&html[at..tag.start]);
-        at = tag.end;
-        let breaks = ["tr", "br", "p", "table"]
-            .iter()
-            .any(|n| tag.name.eq_ignore_ascii_case(n));
-        let cell = ["td", "th"].iter().any(|n| tag.name.eq_ignore_ascii_case(n));
-        out.push_str(if breaks {
-            "\n"
-        } else if cell {
-            " "
-        } else {
-            ""
-        });
-    }
-    out.push_str(&html[at..]);
-    squeezed(&decoded(&out))
-}
-
 /// Gives each cell its place, as HTML does: the next one in its row that no cell from above holds.
 fn place(rows: Vec<Vec<RawCell>>, flaws: &mut Flaws) -> Result<Grid, Flaw> {
     let count: usize = rows.iter().map(Vec::len).sum();
@@ -391,72 +307,15 @@ fn place(rows: Vec<Vec<RawCell>>, flaws: &mut Flaws) -> Result<Grid, Flaw> {
     Ok(Grid { cells })
 }
 
-/// Longest name of a character reference that is looked up.
-const LONGEST_REFERENCE: usize = 10;
-
-/// Text with its character references replaced; unknown ones stay as they are.
-fn decoded(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('&') {
-        out.push_str(&rest[..at]);
-        rest = &rest[at..];
-        let window = rest.bytes().take(LONGEST_REFERENCE + 2).position(|b| b == b';');
-        match window.and_then(|end| Some((end, reference(&rest[1..end])?))) {
-            Some((end, c)) => {
-                out.push(c);
-                rest = &rest[end + 1..];
-            }
-            None => {
-                out.push('&');
-                rest = &rest[1..];
-            }
-        }
-    }
-    out.push_str(rest);
-    out
-}
-
-fn reference(name: &str) -> Option<char> {
-    if let Some(number) = name.strip_prefix('#') {
-        let code = match number.strip_prefix(['x', 'X']) {
-            Some(hex) => u32::from_str_radix(hex, 16).ok()?,
-            None => number.parse().ok()?,
-        };
-        return char::from_u32(code).filter(|c| !c.is_control());
-    }
-    Some(match name {
-        "amp" => '&',
-        "lt" => '<',
-        "gt" => '>',
-        "quot" => '"',
-        "apos" => '\'',
-        "nbsp" => '\u{a0}',
-        "ndash" => '–',
-        "mdash" => '—',
-        "hellip" => '…',
-        "times" => '×',
-        "deg" => '°',
-        "plusmn" => '±',
-        "micro" => 'µ',
-        "middot" => '·',
-        "bull" => '•',
-        "euro" => '€',
-        "pound" => '£',
-        "copy" => '©',
-        "reg" => '®',
-        "le" => '≤',
-        "ge" => '≥',
-        _ => return None,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Row, column, rows, columns and text of each cell, and the codes of the diagnostics.
-    fn cells(html: &str) -> (Vec<(u32, u32, u32, u32, String)>, String, Vec<String>) {
+    /// Row, column, rows, columns and text.
+    type Found = (u32, u32, u32, u32, String);
+
+    /// The cells, the text outside of them, and the codes of the diagnostics.
+    fn cells(html: &str) -> (Vec<Found>, String, Vec<String>) {
         let mut flaws = Flaws::default();
         let read = read_html(html, &mut flaws);
         let cells = read.grid.unwrap_or_default().cells.into_iter();
