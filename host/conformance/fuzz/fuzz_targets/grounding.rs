@@ -103,7 +103,7 @@ fn no_letter_is_lost(parsed: &Parsed, page: &Page) {
     }
     let mut wanted = Letters::default();
     contents().for_each(|content| wanted.add(&untagged(content)));
-    let located = parsed.elements.iter().filter(|e| e.is_located_text());
+    let located = parsed.elements.iter().filter(|e| e.located);
     located.for_each(|element| wanted.add(&element.label));
     let mut found = Letters::default();
     page.spans()

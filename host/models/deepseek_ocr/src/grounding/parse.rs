@@ -30,15 +30,10 @@ pub struct Element {
     pub content: String,
     /// Byte ranges of the raw text that are tags of this element and no content.
     pub tags: Vec<Range<usize>>,
-}
-
-impl Element {
-    /// Whether the reference is a piece of the page's text and not the name of a kind of block: `OCR this image.` and
-    /// `Locate` answer so.
-    pub fn is_located_text(&self) -> bool {
-        let unknown = label::kind(&self.label).is_none();
-        !self.label.is_empty() && unknown && (!label::is_name(&self.label) || self.content.trim().is_empty())
-    }
+    /// Whether the label is a piece of the page's text and not the name of a kind of block: `OCR this image.` and
+    /// `Locate` answer so. A single lower-case word may be either; where other labels of the page are known names, it is
+    /// a name.
+    pub located: bool,
 }
 
 /// A page's raw text, taken apart.
@@ -73,7 +68,13 @@ pub fn elements(raw: &str) -> Parsed {
         };
     }
     reader.content(at..raw.len());
-    reader.parsed
+    let mut parsed = reader.parsed;
+    let labelled = parsed.elements.iter().any(|e| label::kind(&e.label).is_some());
+    for element in parsed.elements.iter_mut().filter(|e| !e.label.is_empty()) {
+        let maybe_name = label::is_name(&element.label) && (labelled || !element.content.trim().is_empty());
+        element.located = !maybe_name;
+    }
+    parsed
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -317,14 +318,15 @@ mod tests {
 
     #[test]
     fn located_text_is_told_from_names() {
-        let is_located = |raw: &str| elements(raw).elements[0].is_located_text();
-        assert!(is_located(
+        let located = |raw: &str| elements(raw).elements[0].located;
+        assert!(located(
             "<|ref|>Total: 12 EUR<|/ref|><|det|>[[1,2,3,4]]<|/det|>\n"
         ));
-        assert!(is_located("<|ref|>dog<|/ref|><|det|>[[1,2,3,4]]<|/det|>"));
-        assert!(!is_located(
-            "<|ref|>stamp<|/ref|><|det|>[[1,2,3,4]]<|/det|>\nPAID"
+        assert!(located("<|ref|>dog<|/ref|><|det|>[[1,2,3,4]]<|/det|>"));
+        assert!(!located("<|ref|>stamp<|/ref|><|det|>[[1,2,3,4]]<|/det|>\nPAID"));
+        assert!(!located(
+            "<|ref|>stamp<|/ref|><|det|>[[1,2,3,4]]<|/det|><|ref|>text<|/ref|>"
         ));
-        assert!(!is_located("<|ref|>image<|/ref|><|det|>[[1,2,3,4]]<|/det|>"));
+        assert!(!located("<|ref|>image<|/ref|><|det|>[[1,2,3,4]]<|/det|>"));
     }
 }

@@ -152,6 +152,20 @@ fn located_text_has_its_boxes() {
 }
 
 #[test]
+fn boxes_without_text_are_told_of() {
+    let page = filled(
+        &[block("text", "a"), block("seal", ""), block("equation", "")].concat(),
+        true,
+    );
+    use SpanKind::*;
+    assert_eq!(
+        spans(&page),
+        [(Paragraph, 0, "a"), (Other, 0, ""), (Formula, 0, "")]
+    );
+    assert_eq!(page.markdown(), "a\n");
+}
+
+#[test]
 fn a_broken_table_is_text_and_said() {
     let page = filled(&block("table", "<table>a <b>b</b>"), true);
     assert_eq!(spans(&page), [(SpanKind::Paragraph, 0, "a b")]);

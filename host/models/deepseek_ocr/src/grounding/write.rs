@@ -86,7 +86,7 @@ impl<'e> Writer<'_, 'e> {
             .map(|b| b.to_pixels(self.size.0, self.size.1));
         let boxes: Vec<Rect> = boxes.collect();
         let around = boxes.iter().copied().reduce(|a, b| a.union(&b));
-        if element.is_located_text() {
+        if element.located {
             let areas = if boxes.is_empty() {
                 vec![whole]
             } else {
@@ -97,7 +97,7 @@ impl<'e> Writer<'_, 'e> {
                     .push_span(SpanKind::Paragraph, LOCATED, 0, area, None, &element.label);
             }
         }
-        let loose = element.label.is_empty() || element.is_located_text();
+        let loose = element.label.is_empty() || element.located;
         let source = Source {
             number,
             label: if loose { UNLABELLED } else { &element.label },
@@ -123,6 +123,12 @@ impl<'e> Writer<'_, 'e> {
                 self.blocks(source, content);
             }
             SpanKind::Table if content.is_empty() => self.waiting = around.is_some().then_some(source),
+            // A box that was seen is told of, though nothing was read in it.
+            kind if content.is_empty() => {
+                if around.is_some() && !loose {
+                    self.push(source, kind, 0, "");
+                }
+            }
             SpanKind::Title | SpanKind::Heading => self.heading(source, content),
             SpanKind::Formula => self.formula(source, content),
             SpanKind::Code => self.code(source, content),
@@ -156,7 +162,7 @@ impl<'e> Writer<'_, 'e> {
             SpanKind::Title => 1,
             _ => depth.unwrap_or(USUAL_LEVEL),
         };
-        if !lines.is_empty() || others.is_empty() {
+        if !lines.is_empty() {
             self.push(source, source.kind, level, &lines.join("\n"));
         }
         for block in others {
