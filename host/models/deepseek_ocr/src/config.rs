@@ -6,14 +6,13 @@
 //! to be what the network assumes, so that a file of a relative fails here and not as bad text.
 
 use crate::error::ModelError;
+use crate::tokenizer::TOKENS_AFTER_IMAGE;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::Path;
 
 /// `<image>` of the published tokenizer; it stands in upstream's code, not in its `config.json`.
 const IMAGE_TOKEN: u32 = 128_815;
-/// Tokens that follow `<image>` in the vocabulary: see `tokenizer.rs`.
-const TOKENS_AFTER_IMAGE: usize = 11;
 /// No dimension or count of a language model reaches this; larger ones are damage and would only overflow later.
 const MOST: usize = 1 << 24;
 
@@ -140,6 +139,29 @@ impl ClipConfig {
 }
 
 impl Config {
+    /// What the shapes of the weights depend on.
+    pub fn shapes(&self) -> ocr_weights::spec::Dimensions {
+        let (decoder, sam) = (&self.decoder, &self.sam);
+        ocr_weights::spec::Dimensions {
+            vocabulary: decoder.vocab_size,
+            hidden: decoder.hidden_size,
+            layers: decoder.num_hidden_layers,
+            dense_layers: decoder.first_k_dense_replace,
+            dense: decoder.intermediate_size,
+            experts: decoder.n_routed_experts,
+            expert: decoder.moe_intermediate_size,
+            shared: decoder.n_shared_experts,
+            sam_width: sam.width,
+            sam_layers: sam.layers,
+            sam_heads: sam.heads,
+            sam_global: sam.global_attn_indexes.clone(),
+            sam_neck: sam.neck_channels,
+            sam_down: sam.downsample_channels,
+            clip_width: self.clip.width,
+            clip_layers: self.clip.layers,
+        }
+    }
+
     /// Reads `config.json` of the model in `folder`.
     pub fn read(folder: &Path) -> Result<Self, ModelError> {
         let path = folder.join("config.json");

@@ -77,4 +77,18 @@ pub enum ModelError {
     /// A prompt cannot be asked.
     #[error(transparent)]
     Prompt(#[from] PromptError),
+    /// The weights could not be read, or are of another model.
+    #[error(transparent)]
+    Weights(#[from] ocr_weights::WeightsError),
+    /// The device could not be opened.
+    #[error("CUDA device {ordinal} can't be used: {reason}; `ocr-host doctor` says which there are, --device cpu does without")]
+    Device {
+        /// Its number.
+        ordinal: usize,
+        /// What the driver said.
+        reason: String,
+    },
+    /// An operation of the network failed.
+    #[error("the network failed: {0}")]
+    Network(#[from] candle_core::Error),
 }

@@ -4,11 +4,9 @@ use crate::decoder::Decoder;
 use crate::ngram::{NgramGuard, NgramRule};
 use crate::repetition::{Loop, Repetition};
 use crate::taps::Tap;
+use crate::tokenizer::Specials;
 use candle_core::{DType, Result, Tensor};
 use std::time::{Duration, Instant};
-
-/// The end-of-sequence token.
-pub const END: u32 = 1;
 
 /// What is to be written.
 pub struct Request<'a> {
@@ -20,8 +18,12 @@ pub struct Request<'a> {
     pub max_new_tokens: usize,
     /// Which n-grams may not repeat.
     pub ngram: &'a NgramRule,
-    /// Whether to stop where the text runs in circles, and at the end token.
+    /// What ends the text before.
     pub stop: Stop,
+    /// The end token.
+    pub end: u32,
+    /// Ids of tags, which count otherwise where repetition is sought.
+    pub specials: Specials,
 }
 
 /// What ends the text before its most tokens.
@@ -109,27 +111,25 @@ pub struct Text {
     repetition: Repetition,
     most: usize,
     stop: Stop,
+    end: u32,
 }
 
 impl Text {
     /// An empty text behind a request's prompt.
     pub fn new(request: &Request) -> Self {
-        let mut guard = NgramGuard::new(request.ngram.clone());
-        if request.ngram.window.is_none() {
-            request.prompt_ids.iter().for_each(|&id| guard.push(id));
-        }
         Self {
             tokens: Vec::new(),
-            guard,
-            repetition: Repetition::default(),
+            guard: NgramGuard::new(request.ngram.clone(), request.prompt_ids),
+            repetition: Repetition::new(request.specials),
             most: request.max_new_tokens,
             stop: request.stop,
+            end: request.end,
         }
     }
 
     /// Adds a token; answers why the text ends with it, if it does.
     pub fn push(&mut self, token: u32, hear: &mut dyn FnMut(u32) -> bool) -> Option<Finish> {
-        if token == END && self.stop != Stop::Never {
+        if token == self.end && self.stop != Stop::Never {
             return Some(Finish::End);
         }
         self.tokens.push(token);
@@ -137,8 +137,8 @@ impl Text {
         if !hear(token) {
             return Some(Finish::Stopped);
         }
-        if let Some(found) = self.repetition.push(token)
-            && self.stop == Stop::AtEndOrLoop
+        if self.stop == Stop::AtEndOrLoop
+            && let Some(found) = self.repetition.push(token)
         {
             return Some(Finish::Loop(found));
         }

@@ -50,16 +50,9 @@ impl<'a> Loader<'a> {
     }
 
     fn take(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor> {
-        let name = self.name(name);
-        let tensor = self.checkpoint.tensor_as(&name, dtype, device)?;
-        match tensor.dims() == shape {
-            true => Ok(tensor),
-            false => Err(ModelError::Shape {
-                name,
-                found: tensor.dims().to_vec(),
-                expected: shape.to_vec(),
-            }),
-        }
+        let tensor = self.checkpoint.tensor_as(&self.name(name), dtype, device)?;
+        // Shapes were checked when the checkpoint was opened.
+        Ok(tensor.reshape(shape)?)
     }
 
     /// A matrix, as weights are kept.

@@ -3,9 +3,10 @@
 use crate::config::Config;
 use crate::decoder::Decoder;
 use crate::error::ModelError;
-use crate::generate::{self, Request, Written};
+use crate::generate::{self, Request, Stop, Written};
 use crate::load::Loader;
 use crate::mode::Mode;
+use crate::ngram::NgramRule;
 use crate::options::{Options, Place, Precision};
 use crate::prompt::{Prompt, Task};
 use crate::taps::Tap;
@@ -14,7 +15,7 @@ use crate::views::{View, Views, image_tokens, views};
 use crate::vision::Vision;
 use candle_core::{DType, Device, Tensor};
 use ocr_document::PageImage;
-use ocr_weights::Checkpoint;
+use ocr_weights::{Checkpoint, spec};
 
 /// Subtracted from pixels and divided by, to bring them to -1 ..= 1 (upstream's processor).
 const MEAN: f32 = 0.5;
@@ -44,12 +45,12 @@ impl Model {
     /// Reads the folder and puts the weights on the device.
     pub fn load(options: &Options) -> Result<Self> {
         let config = Config::read(&options.folder)?;
-        let tokenizer = Tokenizer::load(&options.folder, &config)?;
+        let tokenizer = Tokenizer::read(&options.folder, &config)?;
         let checkpoint = Checkpoint::open(&options.folder)?;
-        checkpoint.check(config.tensors())?;
+        checkpoint.check(spec::deepseek_ocr(&config.shapes()))?;
         let device = match options.place {
             Place::Cpu => Device::Cpu,
-            Place::Cuda(ordinal) => Device::new_cuda(ordinal).map_err(|e| ModelError::device(ordinal, e))?,
+            Place::Cuda(ordinal) => Device::new_cuda(ordinal).map_err(|e| ModelError::Device { ordinal, reason: e.to_string() })?,
         };
         let weights = match options.precision {
             Some(Precision::F32) => DType::F32,
@@ -85,9 +86,22 @@ impl Model {
         let views = views(image, mode, max_crops);
         let tokens = image_tokens(mode, views.grid);
         Ok(Seen {
-            prompt: Prompt::new(task, tokens, &self.tokenizer)?,
+            prompt: Prompt::new(task, &self.tokenizer, tokens)?,
             views,
         })
+    }
+
+    /// A request behind a prompt, bounded by the model's context.
+    pub fn request<'a>(&self, seen: &'a Seen, embeds: &'a Tensor, ngram: &'a NgramRule, most: usize, stop: Stop) -> Request<'a> {
+        Request {
+            embeds,
+            prompt_ids: &seen.prompt.ids,
+            max_new_tokens: most.min(self.room(&seen.prompt)),
+            ngram,
+            stop,
+            end: self.tokenizer.eos(),
+            specials: self.tokenizer.specials(),
+        }
     }
 
     /// Tokens that fit behind a prompt.

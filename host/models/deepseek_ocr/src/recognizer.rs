@@ -2,7 +2,7 @@
 //! tried again in other modes, then given to another engine. No page is dropped.
 
 use crate::error::ModelError;
-use crate::generate::{Finish, Request, Stop, Written};
+use crate::generate::{Finish, Stop, Written};
 use crate::grounding;
 use crate::mode::Mode;
 use crate::model::Model;
@@ -43,15 +43,10 @@ impl DeepseekOcr {
         let embeds = self.model.embed(&seen, &mut Tap::off())?;
         let vision = started.elapsed();
         control.check()?;
-        let request = Request {
-            embeds: &embeds,
-            prompt_ids: &seen.prompt.ids,
-            max_new_tokens: self.model.room(&seen.prompt).min(self.options.max_new_tokens),
-            ngram: &self.options.ngram,
-            stop: Stop::AtEndOrLoop,
-        };
+        let most = self.options.max_new_tokens;
+        let request = self.model.request(&seen, &embeds, &self.options.ngram, most, Stop::AtEndOrLoop);
         let mut stopped = None;
-        let mut text = TextStream::new(self.model.tokenizer());
+        let mut text = TextStream::default();
         let sink = self.options.sink.as_deref();
         let say = |piece: &str| {
             if let Some(sink) = sink.filter(|_| !piece.is_empty()) {
@@ -59,7 +54,7 @@ impl DeepseekOcr {
             }
         };
         let written = self.model.write(&request, &mut Tap::off(), &mut |token| {
-            say(&text.push(token));
+            say(&text.push(self.model.tokenizer(), token));
             stopped = control.check().err();
             stopped.is_none()
         });
@@ -76,7 +71,7 @@ impl DeepseekOcr {
         }
         Ok(Attempt {
             mode,
-            raw: self.model.tokenizer().decode(&written.tokens)?,
+            raw: self.model.tokenizer().decode(&written.tokens),
             spent: [
                 ("preprocess", preprocess),
                 ("vision", vision),
@@ -201,7 +196,7 @@ impl DeepseekOcr {
         page.info_mut().outcome = Outcome::Repetition;
         page.info_mut().diagnostics.push(said);
         let tokens = &attempt.written.tokens[..good(&attempt)];
-        let raw = self.model.tokenizer().decode(tokens).unwrap_or(attempt.raw);
+        let raw = self.model.tokenizer().decode(tokens);
         self.write_down(job, page, &raw)
     }
 

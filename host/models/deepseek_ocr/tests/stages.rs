@@ -5,7 +5,7 @@ mod common;
 
 use candle_core::Tensor;
 use common::{Fixture, tiny};
-use ocr_model_deepseek::generate::{Finish, Request, Stop};
+use ocr_model_deepseek::generate::{Finish, Stop};
 use ocr_model_deepseek::{Model, NgramRule, Options, Place, Precision, Tap};
 use std::collections::BTreeMap;
 
@@ -28,13 +28,7 @@ fn stages(model: &Model, fixture: &Fixture) -> (BTreeMap<String, Vec<f32>>, Vec<
         size: 0,
         ..NgramRule::default()
     };
-    let request = Request {
-        embeds: &embeds,
-        prompt_ids: &seen.prompt.ids,
-        max_new_tokens: 1,
-        ngram: &rule,
-        stop: Stop::Never,
-    };
+    let request = model.request(&seen, &embeds, &rule, 1, Stop::Never);
     model.write(&request, &mut tap, &mut |_| true).unwrap();
     (stages, seen.prompt.ids)
 }
@@ -44,13 +38,8 @@ fn tokens(model: &Model, fixture: &Fixture, rule: &NgramRule, count: usize) -> V
     let seen = model
         .prepare(&fixture.image, fixture.mode, fixture.max_crops, &fixture.task)
         .unwrap();
-    let request = Request {
-        embeds: &model.embed(&seen, &mut Tap::off()).unwrap(),
-        prompt_ids: &seen.prompt.ids,
-        max_new_tokens: count,
-        ngram: rule,
-        stop: Stop::AtEnd,
-    };
+    let embeds = model.embed(&seen, &mut Tap::off()).unwrap();
+    let request = model.request(&seen, &embeds, rule, count, Stop::AtEnd);
     let written = model.write(&request, &mut Tap::off(), &mut |_| true).unwrap();
     let mut tokens = written.tokens;
     tokens.extend((written.finish == Finish::End).then_some(model.config().eos_token));
