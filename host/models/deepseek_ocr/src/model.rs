@@ -143,7 +143,8 @@ impl Model {
     fn pixels(&self, view: &View) -> candle_core::Result<Tensor> {
         let side = view.side as usize;
         let values = Tensor::from_slice(&view.pixels, side * side * 3, &self.device)?;
-        let values = self.levels.index_select(&values, 0)?;
+        // Widened, because candle takes the largest index of a type, here white, for "none".
+        let values = self.levels.index_select(&values.to_dtype(DType::U32)?, 0)?;
         values.reshape((side, side, 3))?.permute((2, 0, 1))?.contiguous()
     }
 
