@@ -6,14 +6,13 @@
 //! to be what the network assumes, so that a file of a relative fails here and not as bad text.
 
 use crate::error::ModelError;
+use crate::tokenizer::TOKENS_AFTER_IMAGE;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::Path;
 
 /// `<image>` of the published tokenizer; it stands in upstream's code, not in its `config.json`.
 const IMAGE_TOKEN: u32 = 128_815;
-/// Tokens that follow `<image>` in the vocabulary: see `tokenizer.rs`.
-const TOKENS_AFTER_IMAGE: usize = 11;
 /// No dimension or count of a language model reaches this; larger ones are damage and would only overflow later.
 const MOST: usize = 1 << 24;
 

