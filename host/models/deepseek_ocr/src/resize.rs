@@ -2,8 +2,8 @@
 //!
 //! The model was trained on views that Pillow made, and its 8-bit result is a definite one: the kernel (a = -0.5) is
 //! widened by the scale where the image shrinks, its weights are rounded to fixed point with 22 fractional bits, and
-//! between the passes over rows and columns values are rounded to 8 bits (`Resample.c`, Pillow 13). Faster libraries
-//! keep fewer bits of a weight and differ in some pixels.
+//! between the passes over rows and columns values are rounded to 8 bits (`Resample.c`, Pillow 13). `fast_image_resize`
+//! 6.1 keeps fewer bits of a weight and always takes the rows first: of three pages 0.3 to 19 % of its bytes differ.
 //!
 //! Whole numbers make the order of additions free, so both passes are laid out for vectors: the horizontal one takes
 //! sixteen rows at once, so that 48 neighbouring bytes share a weight; the vertical one takes 64 bytes of a row. `pulp`
