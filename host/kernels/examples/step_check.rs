@@ -124,7 +124,7 @@ fn operations(device: &Device, report: &mut Report) -> Result<()> {
     let mut worst = serde_json::Map::new();
     let mut failures = Vec::new();
     let sizes = [1, 2, 5, 8, 9, 13, 16, 29, 32, 64, 100, 128, 200, 256];
-    check::operations(device, &sizes, &mut |comparison: &Comparison| {
+    let mut show = |comparison: &Comparison| {
         let Comparison {
             what,
             rows,
@@ -138,13 +138,16 @@ fn operations(device: &Device, report: &mut Report) -> Result<()> {
         let known = worst.get(*what).and_then(Value::as_f64).unwrap_or(0.0);
         // An infinite error is no JSON number; it stands among the failures.
         worst.insert((*what).into(), json!(known.max(f64::from(*error).min(f64::MAX))));
-    })?;
+    };
+    let decoder = check::operations(device, &sizes, &mut show);
+    let vision = check::vision(device, &mut show);
     for (what, error) in &worst {
         eprintln!("  {what:28} {:.1e}", error.as_f64().unwrap_or(f64::NAN));
     }
     report.values["operations"] = Value::Object(worst);
     failures.into_iter().for_each(|failure| report.fail(failure));
-    Ok(())
+    decoder?;
+    Ok(vision?)
 }
 
 /// Random keys and values, as wide as projections of normed rows are (0.02 * sqrt(1280)).

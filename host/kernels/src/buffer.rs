@@ -49,7 +49,7 @@ pub(crate) fn address(name: &str, tensor: &Tensor) -> Result<Address> {
         }
     };
     let address = base + (layout.start_offset() * tensor.dtype().size_in_bytes()) as u64;
-    if address % ALIGNMENT != 0 {
+    if !address.is_multiple_of(ALIGNMENT) {
         return Err(KernelError::tensor(
             name,
             "it does not begin at a multiple of 16 bytes; try `force_contiguous()`",

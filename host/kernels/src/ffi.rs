@@ -58,6 +58,19 @@ pub(crate) struct Bans {
     pub(crate) ids: Address,
 }
 
+/// `VisionLayout` of `cuda/vision_attention.cu`: strides in elements.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct VisionLayout {
+    pub(crate) batch_stride: i64,
+    pub(crate) token_stride: i32,
+    pub(crate) matrix_stride: i32,
+    pub(crate) head_stride: i32,
+    pub(crate) tokens: i32,
+    pub(crate) heads: i32,
+    pub(crate) side: i32,
+}
+
 /// Integers in one `write_words`.
 pub(crate) const WORDS: usize = 1000;
 
@@ -68,18 +81,18 @@ pub(crate) struct Words(pub(crate) [i32; WORDS]);
 
 const _: () = {
     assert!(size_of::<CacheLayout>() == 24 && size_of::<Rotary>() == 72 && size_of::<Bans>() == 16);
-    assert!(size_of::<Words>() == 4000);
+    assert!(size_of::<Words>() == 4000 && size_of::<VisionLayout>() == 32);
 };
 
 /// A parameter of a kernel, laid out as its counterpart in CUDA C++.
 pub(crate) enum Argument<'a> {
     Address(Address),
     Integer(i32),
-    Long(i64),
     Float(f32),
     Cache(CacheLayout),
     Rotary(Rotary),
     Bans(Bans),
+    Vision(VisionLayout),
     Words(&'a Words),
 }
 
@@ -92,11 +105,11 @@ impl Argument<'_> {
         match self {
             Self::Address(value) => erased(value),
             Self::Integer(value) => erased(value),
-            Self::Long(value) => erased(value),
             Self::Float(value) => erased(value),
             Self::Cache(value) => erased(value),
             Self::Rotary(value) => erased(value),
             Self::Bans(value) => erased(value),
+            Self::Vision(value) => erased(value),
             Self::Words(value) => erased::<Words>(value),
         }
     }
@@ -112,7 +125,14 @@ macro_rules! argument_from {
     };
 }
 argument_from!(
-    Address: Address, Integer: i32, Long: i64, Float: f32, Cache: CacheLayout, Rotary: Rotary, Bans: Bans, Words: &'a Words
+    Address: Address,
+    Integer: i32,
+    Float: f32,
+    Cache: CacheLayout,
+    Rotary: Rotary,
+    Bans: Bans,
+    Vision: VisionLayout,
+    Words: &'a Words
 );
 
 /// The arguments of a kernel, in its order.

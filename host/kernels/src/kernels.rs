@@ -1,5 +1,6 @@
 //! The compiled kernels and what each wants of shared memory.
 
+use crate::ops::vision_attention::KERNELS as VISION;
 use crate::tiles::{
     ATTENTION_SHARED, DENSE_DOWN, DENSE_UP, EXPERT_TILES, O_PROJ, QKV, Tile, VOCABULARY, expert_shared,
 };
@@ -61,6 +62,9 @@ pub(crate) static FUNCTIONS: LazyLock<Vec<Function>> = LazyLock::new(|| {
         tiles
             .iter()
             .for_each(|tile| add(image, tile.name, tile.shared_bytes()));
+    }
+    for kernel in &VISION {
+        add("vision_attention", kernel.name, kernel.most_shared_bytes());
     }
     for (rows, gate_up, down) in EXPERT_TILES {
         add("expert_gate_up", gate_up, expert_shared(rows, 64));

@@ -42,3 +42,5 @@ pub use weights::{DecoderWeights, LayerWeights, MlpWeights};
 pub use decoder::{Last, LastRow, RowState, Stage, StepDecoder};
 #[cfg(feature = "cuda")]
 pub use device::open;
+#[cfg(feature = "cuda")]
+pub use ops::vision_attention::{RelativePosition, vision_attention};

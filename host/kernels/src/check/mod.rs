@@ -5,8 +5,10 @@
 
 mod host;
 mod synthetic;
+mod vision;
 
 pub use synthetic::{normal, walk, walk_weights};
+pub use vision::vision;
 
 use crate::buffer::Buffer;
 use crate::dimensions::{EXPERT_INTER, HEAD_DIM, HIDDEN, MAX_ROWS, SLOTS, TOP_K, VOCAB};
@@ -111,7 +113,7 @@ impl<'a> Bench<'a> {
         let mut next = 0;
         let mut page = || {
             next += 1;
-            (next * 1237 % 5000) as i32
+            next * 1237 % 5000
         };
         let pages = lengths
             .iter()
@@ -615,21 +617,32 @@ impl<'a> Bench<'a> {
 
 #[cfg(test)]
 mod tests {
-    #[test]
-    fn kernels_are_their_twins() {
+    use super::Comparison;
+    use candle_core::Device;
+
+    /// Runs a check where there is a GPU.
+    fn holds(check: impl FnOnce(&Device, &mut dyn FnMut(&Comparison))) {
         if crate::devices().is_empty() {
             eprintln!("skipped: this machine has no CUDA device");
             return;
         }
-        let device = crate::open(0).unwrap();
         let mut failed = Vec::new();
-        let sizes = [1, 3, 8, 9, 16, 29, 64, 100, 200];
-        super::operations(&device, &sizes, &mut |comparison| {
+        check(&crate::open(0).unwrap(), &mut |comparison| {
             if !comparison.holds() {
                 failed.push(comparison.clone());
             }
-        })
-        .unwrap();
+        });
         assert!(failed.is_empty(), "{failed:?}");
+    }
+
+    #[test]
+    fn kernels_are_their_twins() {
+        let sizes = [1, 3, 8, 9, 16, 29, 64, 100, 200];
+        holds(|device, show| super::operations(device, &sizes, show).unwrap());
+    }
+
+    #[test]
+    fn vision_attention_is_its_twin() {
+        holds(|device, show| super::vision(device, show).unwrap());
     }
 }

@@ -12,3 +12,4 @@ pub mod o_proj;
 pub mod qkv_rope;
 pub mod router;
 pub mod step;
+pub mod vision_attention;
