@@ -1,1 +1,46 @@
-//! CUDA operations of the DeepSeek-OCR family.
+//! CUDA operations of the DeepSeek-OCR family: one decoding step as a single CUDA graph, prefill with the same kernels,
+//! and the vision towers' attention. `cuda/` holds the kernels, `README.md` what they reach.
+//!
+//! Every operation in `ops` has a twin on the CPU, written like its formula, which builds everywhere; the kernels and
+//! [`StepDecoder`] need the feature `cuda`. Nothing here knows the model's pixels or text: it takes candle tensors.
+//!
+//! Order to read: [`StepDecoder`], then `step.rs` (the launches of one step), then any file of `ops`.
+
+mod device;
+pub mod dimensions;
+mod error;
+mod math;
+pub mod ops;
+mod options;
+mod weights;
+
+#[cfg(feature = "cuda")]
+mod buffer;
+#[cfg(feature = "cuda")]
+pub mod check;
+#[cfg(feature = "cuda")]
+mod decoder;
+#[cfg(feature = "cuda")]
+mod ffi;
+#[cfg(feature = "cuda")]
+mod graph;
+#[cfg(feature = "cuda")]
+mod kernels;
+#[cfg(feature = "cuda")]
+mod readback;
+#[cfg(feature = "cuda")]
+mod step;
+#[cfg(feature = "cuda")]
+mod tiles;
+
+pub use device::{DeviceInfo, devices};
+pub use error::KernelError;
+pub use options::{NgramGuard, StepOptions};
+pub use weights::{DecoderWeights, LayerWeights, MlpWeights};
+
+#[cfg(feature = "cuda")]
+pub use decoder::{Last, LastRow, RowState, Stage, StepDecoder};
+#[cfg(feature = "cuda")]
+pub use device::open;
+#[cfg(feature = "cuda")]
+pub use ops::vision_attention::{RelativePosition, vision_attention};
