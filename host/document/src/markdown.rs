@@ -2,18 +2,29 @@
 //!
 //! Blocks are parted by one empty line, items of a list by none. Page furniture is left out: it has an anchor of
 //! length 0 where it stood. A figure is a placeholder, `![Figure](figure:SPAN)`, that formatters find by its anchor.
+//!
+//! Plain text is escaped so that it stays plain; text that is markdown already keeps its markup (`authored`).
 
+mod authored;
 mod escape;
 mod table;
 
 use crate::{Anchor, Page, Span, SpanKind};
-use escape::{block_text, emphasised, inline};
+use escape::{block_text, emphasised};
 
 /// Nested items are indented by this: more than any marker is wide, less than would make code of them.
 const INDENT: &str = "    ";
 
-/// The page as markdown, and the anchors of its spans in reading order.
-pub(crate) fn render(page: &Page) -> (String, Vec<Anchor>) {
+/// How the text inside a line is written.
+type Inline = fn(&str) -> String;
+
+/// The page as markdown, and the anchors of its spans in reading order. `is_markdown`: the spans' text already is.
+pub(crate) fn render(page: &Page, is_markdown: bool) -> (String, Vec<Anchor>) {
+    let inline: Inline = if is_markdown {
+        authored::inline
+    } else {
+        escape::inline
+    };
     let mut out = String::new();
     let mut anchors = Vec::new();
     let mut list: Vec<u8> = Vec::new();
@@ -31,11 +42,11 @@ pub(crate) fn render(page: &Page) -> (String, Vec<Anchor>) {
         let block = match span.kind {
             SpanKind::ListItem => {
                 let depth = nest(&mut list, span.level.max(1));
-                item(page.text_of(span.text), depth)
+                item(page.text_of(span.text), depth, inline)
             }
             _ => {
                 list.clear();
-                block(page, index, span)
+                block(page, index, span, inline)
             }
         };
         if block.is_empty() {
@@ -62,24 +73,24 @@ pub(crate) fn render(page: &Page) -> (String, Vec<Anchor>) {
 }
 
 /// A block that is no list item.
-fn block(page: &Page, index: usize, span: &Span) -> String {
+fn block(page: &Page, index: usize, span: &Span, inline: Inline) -> String {
     let text = page.text_of(span.text);
     let markup = page.text_of(span.markup);
     match span.kind {
-        SpanKind::Title => heading(1, text),
-        SpanKind::Heading => heading(span.level.clamp(1, 6), text),
-        SpanKind::Caption => emphasised(text),
+        SpanKind::Title => heading(1, text, inline),
+        SpanKind::Heading => heading(span.level.clamp(1, 6), text, inline),
+        SpanKind::Caption => emphasised(text, inline),
         SpanKind::Figure => format!("![Figure](figure:{index})"),
-        SpanKind::Table => table::render(page, index as u32)
+        SpanKind::Table => table::render(page, index as u32, inline)
             .or_else(|| (!markup.is_empty()).then(|| markup.to_owned()))
-            .unwrap_or_else(|| block_text(text)),
-        SpanKind::Formula if !markup.is_empty() => format!("$$\n{}\n$$", markup.trim()),
+            .unwrap_or_else(|| block_text(text, inline)),
+        SpanKind::Formula if !markup.is_empty() => format!("$$\n{}\n$$", authored::spaced(markup.trim())),
         SpanKind::Code => fenced(text),
-        _ => block_text(text),
+        _ => block_text(text, inline),
     }
 }
 
-fn heading(level: u8, text: &str) -> String {
+fn heading(level: u8, text: &str, inline: Inline) -> String {
     let text = inline(&text.replace('\n', " "));
     if text.is_empty() {
         String::new()
@@ -100,7 +111,7 @@ fn nest(list: &mut Vec<u8>, level: u8) -> usize {
 }
 
 /// A list item; a bullet as it was printed becomes `-`, a number keeps its place as the item's marker.
-fn item(text: &str, depth: usize) -> String {
+fn item(text: &str, depth: usize, inline: Inline) -> String {
     let text = text.trim();
     let (marker, body) = match text.chars().next() {
         Some(c) if is_bullet(c) => ("-", text[c.len_utf8()..].trim_start()),
@@ -115,7 +126,10 @@ fn item(text: &str, depth: usize) -> String {
     };
     let indent = INDENT.repeat(depth);
     let hanging = format!("\n{indent}{}", " ".repeat(marker.len() + 1));
-    format!("{indent}{marker} {}", block_text(body).replace('\n', &hanging))
+    format!(
+        "{indent}{marker} {}",
+        block_text(body, inline).replace('\n', &hanging)
+    )
 }
 
 fn is_bullet(c: char) -> bool {
@@ -202,6 +216,19 @@ mod tests {
         page.push_span(SpanKind::Code, "x", 0, Rect::default(), None, "let a = `*b*`;");
         let expected = "$$\na \\cdot b\n$$\n\na\\*b\n\n```\nlet a = `*b*`;\n```\n";
         assert_eq!(page.finish().markdown(), expected);
+    }
+
+    #[test]
+    fn text_that_is_markdown_keeps_its_markup_but_opens_no_block() {
+        let mut page = PageBuilder::new(PageInfo::new(0, 1, 9, 9));
+        page.text_is_markdown();
+        page.push_span(SpanKind::Heading, "x", 2, Rect::default(), None, "The \\(n\\)th");
+        page.push_span(SpanKind::Paragraph, "x", 0, Rect::default(), None, "**a**\n# b");
+        page.push_span(SpanKind::ListItem, "x", 1, Rect::default(), None, "- *c*");
+        assert_eq!(
+            page.finish().markdown(),
+            "## The $n$th\n\n**a**  \n\\# b\n\n- *c*\n"
+        );
     }
 
     #[test]

@@ -208,6 +208,7 @@ impl Page {
 pub struct PageBuilder {
     page: Page,
     markdown_given: bool,
+    text_is_markdown: bool,
 }
 
 impl PageBuilder {
@@ -231,6 +232,7 @@ impl PageBuilder {
         Self {
             page,
             markdown_given: false,
+            text_is_markdown: false,
         }
     }
 
@@ -383,6 +385,12 @@ impl PageBuilder {
         self.page.cells.push(cell);
     }
 
+    /// Says that the spans' text is markdown already, with LaTeX between `\(` and `\)`: rendering keeps its markup.
+    pub fn text_is_markdown(&mut self) -> &mut Self {
+        self.text_is_markdown = true;
+        self
+    }
+
     /// Uses the model's own markdown instead of rendering the spans.
     pub fn markdown(&mut self, markdown: impl Into<String>, anchors: Vec<Anchor>) -> &mut Self {
         self.page.markdown = markdown.into();
@@ -394,7 +402,7 @@ impl PageBuilder {
     /// The finished page, its markdown rendered.
     pub fn finish(mut self) -> Page {
         if !self.markdown_given {
-            (self.page.markdown, self.page.anchors) = markdown::render(&self.page);
+            (self.page.markdown, self.page.anchors) = markdown::render(&self.page, self.text_is_markdown);
         }
         self.page
     }

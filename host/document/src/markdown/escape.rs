@@ -1,18 +1,20 @@
 //! Keeps plain text plain: a backslash before what CommonMark would read as markup, and before nothing else.
 
+use super::Inline;
+
 /// Text of a block: each line escaped, lines parted by hard breaks.
-pub(super) fn block_text(text: &str) -> String {
+pub(super) fn block_text(text: &str, inline: Inline) -> String {
     let lines: Vec<String> = text
         .split('\n')
         .map(str::trim)
         .filter(|l| !l.is_empty())
-        .map(line)
+        .map(|l| line(l, inline))
         .collect();
     lines.join("  \n")
 }
 
 /// Text as one emphasised run.
-pub(super) fn emphasised(text: &str) -> String {
+pub(super) fn emphasised(text: &str, inline: Inline) -> String {
     let text = inline(text.replace('\n', " ").trim());
     if text.is_empty() {
         text
@@ -22,7 +24,7 @@ pub(super) fn emphasised(text: &str) -> String {
 }
 
 /// One line at the start of a block.
-fn line(text: &str) -> String {
+fn line(text: &str, inline: Inline) -> String {
     let escaped = inline(text);
     match block_marker(text) {
         // Inline escaping has already put a backslash before a leading `*` or `_`.
@@ -105,7 +107,7 @@ mod tests {
             "1.5 litres",
             "-5.00",
         ] {
-            assert_eq!(block_text(prose), prose);
+            assert_eq!(block_text(prose, inline), prose);
         }
     }
 
@@ -124,7 +126,7 @@ mod tests {
             ("| no table |", "\\| no table |"),
             ("~~~", "\\~\\~\\~"),
         ] {
-            assert_eq!(block_text(text), expected);
+            assert_eq!(block_text(text, inline), expected);
         }
     }
 
@@ -139,6 +141,6 @@ mod tests {
 
     #[test]
     fn lines_of_a_block_are_kept_apart_and_each_escaped() {
-        assert_eq!(block_text("one\n\n # two"), "one  \n\\# two");
+        assert_eq!(block_text("one\n\n # two", inline), "one  \n\\# two");
     }
 }

@@ -1,13 +1,13 @@
 //! A table from its cells: pipes where they can carry it, HTML where cells span or hold several lines.
 
-use super::escape::inline;
+use super::Inline;
 use crate::{Cell, CellKind, Page};
 
 /// A grid larger than this, in cells, is written as HTML whatever it holds: pipes need every place filled.
 const MOST_PLACES: u64 = 20_000;
 
 /// The table of span `index`; `None` where it has no cells.
-pub(super) fn render(page: &Page, index: u32) -> Option<String> {
+pub(super) fn render(page: &Page, index: u32, inline: Inline) -> Option<String> {
     let cells: Vec<(&Cell, &str)> = page
         .cells()
         .iter()
@@ -20,14 +20,14 @@ pub(super) fn render(page: &Page, index: u32) -> Option<String> {
         .iter()
         .all(|(c, text)| c.row_span <= 1 && c.column_span <= 1 && !text.contains('\n'));
     Some(if plain && rows * columns <= MOST_PLACES {
-        pipes(&cells, rows as usize, columns as usize)
+        pipes(&cells, rows as usize, columns as usize, inline)
     } else {
         html(&cells)
     })
 }
 
 /// The first row is the head, for pipes can't do without one.
-fn pipes(cells: &[(&Cell, &str)], rows: usize, columns: usize) -> String {
+fn pipes(cells: &[(&Cell, &str)], rows: usize, columns: usize, inline: Inline) -> String {
     let mut grid = vec![vec![String::new(); columns]; rows];
     for (cell, text) in cells {
         grid[cell.row as usize][cell.column as usize] = inline(text).replace('|', "\\|");

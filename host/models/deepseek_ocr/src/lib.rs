@@ -1,6 +1,8 @@
 //! DeepSeek-OCR from pixels to blocks.
 #![forbid(unsafe_code)]
 
+pub mod compat;
+pub mod grounding;
 mod mode;
 mod ngram;
 mod options;

@@ -50,6 +50,8 @@ impl FromStr for Mode {
         Mode::ALL
             .into_iter()
             .find(|mode| mode.name() == text)
-            .ok_or_else(|| format!("there is no mode `{text}`; there are tiny, small, base, large and gundam"))
+            .ok_or_else(|| {
+                format!("there is no mode `{text}`; there are tiny, small, base, large and gundam")
+            })
     }
 }
