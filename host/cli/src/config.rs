@@ -170,7 +170,7 @@ pub fn complete(args: &mut ConvertArgs) -> Result<(), Failed> {
 }
 
 /// The file that was named, else the first that exists.
-fn find(named: Option<&Path>) -> Option<PathBuf> {
+pub fn find(named: Option<&Path>) -> Option<PathBuf> {
     if let Some(named) = named {
         return Some(named.to_owned());
     }

@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         Some(Command::Convert(args)) => commands::convert::run(*args),
         Some(Command::Plugin { command }) => commands::plugin::run(command),
         Some(Command::Models { command }) => commands::models::run(command),
+        Some(Command::Doctor { json, config }) => commands::doctor::run(json, config.as_deref()),
     };
     match done {
         Ok(exit) => exit.into(),

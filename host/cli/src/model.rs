@@ -2,14 +2,14 @@
 //!
 //! [`choose`] decides and can be tested without a GPU; [`start`] loads.
 
-use crate::args::{ConvertArgs, Rescue};
+use crate::args::{CacheArgs, ConvertArgs, Rescue};
 use crate::commands::models;
 use crate::exit::{Exit, Failed};
 use crate::recognition::{Device, Fallback, ModelChoice, RecognitionArgs};
 use ocr_engine::{Engine, Recognizer};
 use ocr_model_deepseek::{DeepseekOcr, NgramRule, Options, Place, TextSink};
 use ocr_model_ppocr::{Options as PpocrOptions, Ppocr, Weights};
-use ocr_weights::{DEEPSEEK_OCR, Places, locate, look_in};
+use ocr_weights::{DEEPSEEK_OCR, look_in};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,8 +60,7 @@ impl Machine<'static> {
             has_cuda: cfg!(feature = "cuda"),
             devices: &|| ocr_kernels::devices().len(),
             weights: &|| {
-                let places = Places::from_variables(|name| std::env::var_os(name), models::folder().ok());
-                let state = locate(&DEEPSEEK_OCR, &places, None).complete(&DEEPSEEK_OCR);
+                let state = models::deepseek(CacheArgs::default()).complete(&DEEPSEEK_OCR);
                 state.map(|found| found.folder).map_err(|e| e.to_string())
             },
         }

@@ -59,11 +59,16 @@ pub fn built_in(name: &str) -> Option<&'static BuiltIn> {
         .find(|b| b.file == name || b.file.strip_suffix(".wasm") == Some(name))
 }
 
-/// Opens the folder in which compiled code is kept.
-pub fn runtime(limits: &Limits) -> Result<Runtime, Failed> {
+/// The folder in which compiled code is kept; `None` where there is no home folder.
+pub fn code_folder() -> Option<PathBuf> {
     let cache = std::env::var_os("OCR_HOST_CACHE").map(PathBuf::from);
     let cache = cache.or_else(|| Some(dirs::cache_dir()?.join("ocr-host")));
-    let runtime = Runtime::new(cache.map(|c| c.join("code")), limits);
+    cache.map(|c| c.join("code"))
+}
+
+/// Opens the folder in which compiled code is kept.
+pub fn runtime(limits: &Limits) -> Result<Runtime, Failed> {
+    let runtime = Runtime::new(code_folder(), limits);
     runtime.map_err(|e| Failed::new(Exit::Other, format!("the component runtime can't start: {e:#}")))
 }
 

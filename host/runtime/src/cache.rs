@@ -97,6 +97,11 @@ fn is_private(folder: &Path) -> bool {
     fs::create_dir_all(folder).is_ok()
 }
 
+/// Whether compiled code can be kept in `folder`, which is made where it is missing.
+pub fn keeps_code(folder: &Path) -> bool {
+    is_private(folder)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -39,6 +39,7 @@ mod state;
 mod tiff_pages;
 
 pub use api::WIT_VERSION;
+pub use cache::keeps_code;
 pub use encode::encode;
 pub use error::{Cause, LoadError, Phase, PluginFailure};
 pub use limits::{Limits, Quota};

@@ -8,7 +8,13 @@ use std::process::Command;
 const TABLE: &[(&str, &[&str])] = &[
     ("ocr-document", &[]),
     ("ocr-engine", &["ocr-document"]),
+    ("ocr-kernels", &[]),
+    ("ocr-weights", &[]),
     ("ocr-model-ppocr", &["ocr-document", "ocr-engine"]),
+    (
+        "ocr-model-deepseek",
+        &["ocr-document", "ocr-engine", "ocr-kernels", "ocr-weights"],
+    ),
     ("ocr-runtime", &["ocr-document"]),
     ("ocr-pipeline", &["ocr-document", "ocr-engine", "ocr-runtime"]),
     (
@@ -16,7 +22,10 @@ const TABLE: &[(&str, &[&str])] = &[
         &[
             "ocr-document",
             "ocr-engine",
+            "ocr-kernels",
+            "ocr-weights",
             "ocr-model-ppocr",
+            "ocr-model-deepseek",
             "ocr-runtime",
             "ocr-pipeline",
         ],
