@@ -60,7 +60,7 @@ impl Machine<'static> {
             has_cuda: cfg!(feature = "cuda"),
             devices: &|| ocr_kernels::devices().len(),
             weights: &|| {
-                let state = models::deepseek(CacheArgs::default()).complete(&DEEPSEEK_OCR);
+                let state = models::deepseek(CacheArgs { cache_dir: None }).complete(&DEEPSEEK_OCR);
                 state.map(|found| found.folder).map_err(|e| e.to_string())
             },
         }
