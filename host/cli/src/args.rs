@@ -1,5 +1,6 @@
 //! The command line, as people type it.
 
+use crate::recognition::RecognitionArgs;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ocr_pipeline::PageSelection;
 use std::path::PathBuf;
@@ -18,6 +19,7 @@ Examples:
   ocr-host *.pdf -o out --to md,html,json    write three files for each document
   ocr-host --plugin mine.wasm doc.pdf        format it with a component of your own
   cat scan.png | ocr-host - > scan.md        from standard input to standard output
+  ocr-host --model deepseek-ocr --task free photo.jpg
 
 Exit codes: 0 all well, 1 wrong arguments, 2 unreadable input, 3 something is missing, 5 file access,
   8 encrypted, 9 wrong configuration, 15 other, 20 some pages failed, 21 some files failed,
@@ -65,6 +67,9 @@ pub struct ConvertArgs {
     /// Output formats: md, html, json [default: md]
     #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
     pub to: Vec<String>,
+    /// Write what DeepSeek's scripts write, beside the formats of --to or alone
+    #[arg(long, value_name = "SCRIPTS", long_help = COMPAT_HELP)]
+    pub compat: Option<Compat>,
     /// A component to run: its path, or the name of a built-in one. Repeatable
     #[arg(long, value_name = "FILE.wasm")]
     pub plugin: Vec<String>,
@@ -78,7 +83,7 @@ pub struct ConvertArgs {
     /// Pages to read, counted from 1: 1,3,5-9 or 10-
     #[arg(long, visible_alias = "page-range", value_name = "PAGES")]
     pub pages: Option<PageSelection>,
-    /// Resolution at which PDF pages are drawn [default: 150]
+    /// Resolution at which PDF pages are drawn [default: 144 for deepseek-ocr, 150 for ppocr]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(36..=1200))]
     pub dpi: Option<u32>,
     /// Password of encrypted PDFs
@@ -92,14 +97,14 @@ pub struct ConvertArgs {
     /// Threads that recognise [default: one a core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub jobs: Option<u16>,
-    /// Time that one page may take [default: 60s]
+    /// Time that one page may take [default: 60s; for deepseek-ocr 5min on CUDA, 2h on the CPU]
     #[arg(long, value_name = "TIME")]
     pub page_timeout: Option<String>,
     /// Reread uncertain lines with the small recogniser: auto uses it once it was fetched
     /// (`ocr-host models fetch ppocr-small`)
     #[arg(long, value_name = "WHEN")]
     pub rescue: Option<Rescue>,
-    /// Folder of the recognition models, instead of those inside the program
+    /// Folder of the embedded engine's models, instead of those inside the program
     #[arg(long, value_name = "DIR")]
     pub models: Option<PathBuf>,
     /// Configuration file [default: ./ocr-host.toml, then ocr-host/config.toml in the user's configuration folder]
@@ -117,6 +122,25 @@ pub struct ConvertArgs {
     /// Say nothing but errors
     #[arg(short, long, conflicts_with = "verbose")]
     pub quiet: bool,
+    #[command(flatten)]
+    pub recognition: RecognitionArgs,
+}
+
+/// The mapping from DeepSeek's scripts to files; host/README.md has it as a table.
+const COMPAT_HELP: &str = "\
+Write what DeepSeek's scripts write, beside the formats of --to or alone; needs -o DIR.
+
+  one PDF          NAME.mmd, NAME_det.mmd, NAME_layouts.pdf, images/PAGE_K.jpg
+  one image        result.mmd, result_ori.mmd, result_with_boxes.jpg, images/K.jpg
+  several images   NAME.md, NAME_det.md each
+  several PDFs     the first line's files in a folder NAME/ each";
+
+/// Whose files are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Compat {
+    /// run_dpsk_ocr_pdf.py, run_dpsk_ocr_image.py and run_dpsk_ocr_eval_batch.py
+    Deepseek,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]

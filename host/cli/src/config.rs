@@ -1,10 +1,16 @@
 //! `ocr-host.toml`: the flags that one does not want to type each time. Flags win over it.
 
-use crate::args::{ConvertArgs, Progress, Rescue};
+use crate::args::{Compat, ConvertArgs, Progress, Rescue};
 use crate::exit::{Exit, Failed};
-use serde::Deserialize;
+use crate::recognition::{
+    Device, Dtype, Fallback, ModelChoice, RecognitionArgs, RetryModes, Share, Within, task,
+};
+use ocr_model_deepseek::{Mode, Task};
+use ocr_pipeline::PageSelection;
+use serde::{Deserialize, Deserializer};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 
 /// The file that is looked for in the present folder.
 const LOCAL: &str = "ocr-host.toml";
@@ -16,16 +22,32 @@ pub struct Config {
     output: Option<PathBuf>,
     #[serde(default)]
     to: Vec<String>,
+    compat: Option<Compat>,
     #[serde(default)]
     plugin: Vec<String>,
-    pages: Option<String>,
-    dpi: Option<u32>,
-    jobs: Option<u16>,
+    pages: Option<Typed<PageSelection>>,
+    dpi: Option<Typed<Within<36, 1200>>>,
+    jobs: Option<Typed<Within<1, 512>>>,
     page_timeout: Option<String>,
     rescue: Option<Rescue>,
     models: Option<PathBuf>,
     progress: Option<Progress>,
     pdf_password: Option<String>,
+    model: Option<Typed<ModelChoice>>,
+    device: Option<Typed<Device>>,
+    dtype: Option<Dtype>,
+    mode: Option<Typed<Mode>>,
+    max_crops: Option<Typed<Within<2, 9>>>,
+    task: Option<TaskKey>,
+    prompt: Option<String>,
+    max_new_tokens: Option<Typed<Within<1, 8192>>>,
+    no_repeat_ngram_size: Option<Typed<Within<0, 8192>>>,
+    no_repeat_ngram_window: Option<Typed<Within<0, 8192>>>,
+    gpu_memory_utilization: Option<Typed<Share>>,
+    retry_modes: Option<Typed<RetryModes>>,
+    fallback: Option<Fallback>,
+    #[serde(default)]
+    stream: bool,
     #[serde(default)]
     timings: bool,
     #[serde(default)]
@@ -38,6 +60,27 @@ pub struct Config {
     /// `[plugin-opt.markdown-out] images = "embedded"`.
     #[serde(default)]
     plugin_opt: BTreeMap<String, BTreeMap<String, toml::Value>>,
+}
+
+/// A value that is read as the flag's is, so that a wrong one is told of with its line.
+#[derive(Debug)]
+struct Typed<T>(T);
+
+impl<'de, T: FromStr<Err = String>> Deserialize<'de> for Typed<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = plain(&toml::Value::deserialize(deserializer)?);
+        text.parse().map(Self).map_err(serde::de::Error::custom)
+    }
+}
+
+#[derive(Debug)]
+struct TaskKey(Task);
+
+impl<'de> Deserialize<'de> for TaskKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        task(&text).map(Self).map_err(serde::de::Error::custom)
+    }
 }
 
 /// Fills what the command line left open from the configuration file.
@@ -54,28 +97,51 @@ pub fn complete(args: &mut ConvertArgs) -> Result<(), Failed> {
     let placed = |path: PathBuf| here.join(path);
     args.output = args.output.take().or(config.output.map(placed));
     args.models = args.models.take().or(config.models.map(placed));
-    if args.to.is_empty() && args.plugin.is_empty() {
+    if args.to.is_empty() && args.plugin.is_empty() && args.compat.is_none() {
         args.to = config.to;
+        args.compat = config.compat;
         args.plugin = config.plugin.into_iter().map(|p| beside(&here, p)).collect();
     }
-    if args.pages.is_none() {
-        args.pages = config
-            .pages
-            .map(|p| p.parse().map_err(|e: String| wrong(format!("pages: {e}"))))
-            .transpose()?;
-    }
-    if let Some(dpi) = config.dpi.filter(|dpi| !(36..=1200).contains(dpi)) {
-        return Err(wrong(format!("dpi: {dpi} is not in 36..=1200")));
-    }
-    if config.jobs == Some(0) {
-        return Err(wrong("jobs: 0 is not in 1..=512".into()));
-    }
-    args.dpi = args.dpi.or(config.dpi);
-    args.jobs = args.jobs.or(config.jobs);
+    args.pages = args.pages.take().or(config.pages.map(|p| p.0));
+    args.dpi = args.dpi.or(config.dpi.map(|dpi| dpi.0.0));
+    // The range keeps it below 512.
+    args.jobs = args.jobs.or(config.jobs.map(|jobs| jobs.0.0 as u16));
     args.page_timeout = args.page_timeout.take().or(config.page_timeout);
     args.rescue = args.rescue.or(config.rescue);
     args.progress = args.progress.or(config.progress);
     args.pdf_password = args.pdf_password.take().or(config.pdf_password);
+    if config.task.is_some() && config.prompt.is_some() {
+        return Err(wrong("task and prompt exclude each other".into()));
+    }
+    let flags = &mut args.recognition;
+    let model = config.model.map(|model| match model.0 {
+        ModelChoice::Folder(folder) => ModelChoice::Folder(here.join(folder)),
+        named => named,
+    });
+    // A prompt on the command line leaves no room for the file's task, nor a task for its prompt.
+    let asked = flags.task.is_some() || flags.prompt.is_some();
+    *flags = RecognitionArgs {
+        model: flags.model.take().or(model),
+        device: flags.device.or(config.device.map(|d| d.0)),
+        dtype: flags.dtype.or(config.dtype),
+        mode: flags.mode.or(config.mode.map(|m| m.0)),
+        max_crops: flags.max_crops.or(config.max_crops.map(|n| n.0)),
+        task: flags.task.take().or(config.task.filter(|_| !asked).map(|t| t.0)),
+        prompt: flags.prompt.take().or(config.prompt.filter(|_| !asked)),
+        max_new_tokens: flags.max_new_tokens.or(config.max_new_tokens.map(|n| n.0)),
+        no_repeat_ngram_size: flags
+            .no_repeat_ngram_size
+            .or(config.no_repeat_ngram_size.map(|n| n.0)),
+        no_repeat_ngram_window: flags
+            .no_repeat_ngram_window
+            .or(config.no_repeat_ngram_window.map(|n| n.0)),
+        gpu_memory_utilization: flags
+            .gpu_memory_utilization
+            .or(config.gpu_memory_utilization.map(|share| share.0)),
+        retry_modes: flags.retry_modes.take().or(config.retry_modes.map(|m| m.0)),
+        fallback: flags.fallback.or(config.fallback),
+        stream: flags.stream || config.stream,
+    };
     args.timings |= config.timings;
     if config.verbose && config.quiet {
         return Err(wrong("verbose and quiet exclude each other".into()));
@@ -163,11 +229,52 @@ mod tests {
     fn a_wrong_key_is_named_with_its_line() {
         let error = completed("dpi = 300\nformat = 'md'\n", &[]).unwrap_err();
         assert!(error.contains("line 2") && error.contains("format"), "{error}");
-        assert!(completed("dpi = 9000", &[]).unwrap_err().contains("36..=1200"));
+        for (toml, expected) in [
+            ("quiet = false\ndpi = 9000", "36..=1200"),
+            ("quiet = false\njobs = 0", "1..=512"),
+            ("quiet = false\npages = '0'", "count from 1"),
+            ("quiet = false\nmode = 'huge'", "gundam"),
+            ("quiet = false\ndevice = 'gpu'", "cuda:N"),
+            ("quiet = false\ntask = 'sing'", "no task `sing`"),
+            ("quiet = false\nmax-crops = 10", "2..=9"),
+            ("quiet = false\ngpu-memory-utilization = 2", "at most 1"),
+            ("quiet = false\nretry-modes = 'base,huge'", "no mode `huge`"),
+            ("quiet = false\nfallback = 'magic'", "ppocr"),
+            ("quiet = false\ncompat = 'other'", "deepseek"),
+        ] {
+            let error = completed(toml, &[]).unwrap_err();
+            assert!(
+                error.contains("line 2") && error.contains(expected),
+                "{toml}: {error}"
+            );
+            assert!(error.contains("ocr-host.toml"), "{error}");
+        }
+    }
+
+    #[test]
+    fn recognition_is_set_in_the_file_and_by_flags() {
+        let toml = "model = 'weights'\ndevice = 'cuda:1'\nmode = 'base'\nmax-crops = 6\ntask = 'free'\n\
+                    gpu-memory-utilization = 0.5\nno-repeat-ngram-window = 0\nretry-modes = 'none'\nfallback = 'none'";
+        // A name without a slash is a folder only where there is one.
+        assert!(completed(toml, &[]).unwrap_err().contains("no model `weights`"));
+        let args = completed(&toml.replace("'weights'", "'./weights'"), &["--mode", "large"]).unwrap();
+        let Some(ModelChoice::Folder(folder)) = &args.recognition.model else {
+            panic!("{:?}", args.recognition.model)
+        };
         assert!(
-            completed("pages = '0'", &[])
+            folder.is_absolute() && folder.ends_with("weights"),
+            "it lies beside the file"
+        );
+        assert_eq!(args.recognition.mode, Some(Mode::Large));
+        assert_eq!(args.recognition.device, Some(Device::Cuda(1)));
+        assert_eq!(args.recognition.wanted(), Task::Free);
+        assert_eq!(args.recognition.retry_modes, Some(RetryModes(Vec::new())));
+        let args = completed("task = 'free'", &["--prompt", "Read."]).unwrap();
+        assert_eq!(args.recognition.wanted(), Task::Prompt("Read.".into()));
+        assert!(
+            completed("task = 'free'\nprompt = 'Read.'", &[])
                 .unwrap_err()
-                .contains("count from 1")
+                .contains("exclude")
         );
     }
 }

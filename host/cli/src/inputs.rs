@@ -27,7 +27,19 @@ enum From {
     File(PathBuf),
 }
 
+/// Extensions of files that hold one picture.
+const IMAGES: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
+
 impl Input {
+    /// Whether its name is that of one picture. What it holds is seen when it is opened.
+    pub fn is_image(&self) -> bool {
+        let From::File(path) = &self.from else {
+            return false;
+        };
+        let extension = path.extension().unwrap_or_default();
+        IMAGES.iter().any(|image| extension.eq_ignore_ascii_case(image))
+    }
+
     /// Opens the document's bytes.
     pub fn open(&self) -> std::io::Result<Source> {
         match &self.from {

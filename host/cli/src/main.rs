@@ -6,12 +6,16 @@
 
 mod args;
 mod commands;
+mod compat;
 mod config;
 mod exit;
 mod inputs;
+mod model;
 mod plugins;
 mod progress;
+mod recognition;
 mod report;
+mod stream;
 
 use args::{Cli, Command};
 use clap::Parser;

@@ -15,6 +15,10 @@ const STAGES: &[&str] = &[
     "layout",
     "tables",
     "assemble",
+    "preprocess",
+    "vision",
+    "prefill",
+    "decode",
     "format",
 ];
 

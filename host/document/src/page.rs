@@ -115,6 +115,7 @@ pub struct Page {
     anchors: Vec<Anchor>,
     raw: String,
     raster: Option<PageImage>,
+    tokens: Option<u32>,
     timings: Vec<(&'static str, Duration)>,
 }
 
@@ -191,6 +192,11 @@ impl Page {
         self.raster.as_ref()
     }
 
+    /// Tokens that the model wrote, all attempts together; `None` for engines that write none.
+    pub fn tokens(&self) -> Option<u32> {
+        self.tokens
+    }
+
     /// Time spent on the page, stage by stage.
     pub fn timings(&self) -> &[(&'static str, Duration)] {
         &self.timings
@@ -220,6 +226,7 @@ impl PageBuilder {
             anchors: Vec::new(),
             raw: String::new(),
             raster: None,
+            tokens: None,
             timings: Vec::new(),
         };
         Self {
@@ -248,6 +255,12 @@ impl PageBuilder {
     /// Keeps the model's raw output.
     pub fn raw(&mut self, raw: impl Into<String>) -> &mut Self {
         self.page.raw = raw.into();
+        self
+    }
+
+    /// Adds to the tokens that the model wrote.
+    pub fn tokens(&mut self, written: u32) -> &mut Self {
+        *self.page.tokens.get_or_insert(0) += written;
         self
     }
 

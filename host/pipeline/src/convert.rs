@@ -4,6 +4,7 @@ use crate::feed::{self, Fed, Feed, MAX_PAGES, PAGES_AHEAD};
 use crate::heard::Heard;
 use crate::plan::{AdapterPlan, Plan};
 use crate::report::{DocumentReport, DocumentStatus, Failure, PageReport, PageStatus, milliseconds};
+use crate::sink::PageSink;
 use ocr_document::{Diagnostic, Page, PageInfo, Severity};
 use ocr_engine::Ticket;
 use ocr_runtime::{
@@ -70,10 +71,32 @@ fn is_unread(page: &PageReport) -> bool {
     matches!(page.status, PageStatus::Failed | PageStatus::Skipped)
 }
 
-/// A formatter at work, or what ended it.
+/// Someone who writes pages down, until something ends it.
 struct Running {
-    extension: String,
-    session: Option<FormatterSession>,
+    /// What its files are known by: a formatter's extension, a tree's key.
+    key: String,
+    work: Option<Work>,
+}
+
+enum Work {
+    Formatter(FormatterSession),
+    Sink(Box<dyn PageSink>),
+}
+
+impl Work {
+    fn add_page(&mut self, page: &Arc<Page>) -> Result<(), Failure> {
+        match self {
+            Work::Formatter(session) => session.add_page(page).map_err(|e| Failure::from(&e)),
+            Work::Sink(sink) => sink.page(page),
+        }
+    }
+
+    fn finish(self) -> Result<(), Failure> {
+        match self {
+            Work::Formatter(session) => session.finish().map(|_bytes| ()).map_err(|e| Failure::from(&e)),
+            Work::Sink(sink) => sink.finish(),
+        }
+    }
 }
 
 fn run(
@@ -121,9 +144,9 @@ fn run(
         }
         Destination::Stream(_) => None,
     };
-    let mut stream = match destination {
-        Destination::Stream(writer) => Some(writer),
-        Destination::Folder { .. } => None,
+    let (mut stream, name) = match destination {
+        Destination::Stream(writer) => (Some(writer), info.name.clone()),
+        Destination::Folder { name, .. } => (None, name),
     };
     let mut running = Vec::new();
     for formatter in &plan.formatters {
@@ -144,7 +167,23 @@ fn run(
         };
         let opened = FormatterSession::open(&formatter.plugin, &context, &info, &formatter.config, place);
         let session = opened.map_err(|e| report.errors.push(Failure::from(&e))).ok();
-        running.push(Running { extension, session });
+        running.push(Running {
+            key: extension,
+            work: session.map(Work::Formatter),
+        });
+    }
+    for sink in &plan.sinks {
+        let Some(output) = &output else {
+            let why = format!("{} needs a folder to write to", sink.id());
+            return Err(Failure::new("output", why));
+        };
+        let tree = output
+            .tree(sink.id())
+            .map_err(|e| Failure::new("output", format!("{}: {e}", sink.id())))?;
+        let key = tree.key().to_owned();
+        let opened = sink.open(&info, &name, tree);
+        let work = opened.map(Work::Sink).map_err(|e| report.errors.push(e)).ok();
+        running.push(Running { key, work });
     }
 
     std::thread::scope(|scope| -> Result<(), Failure> {
@@ -165,8 +204,8 @@ fn run(
             };
             let page = Arc::new(page);
             let formatting = Instant::now();
-            for formatter in &mut running {
-                format_page(formatter, &page, report);
+            for writer in &mut running {
+                format_page(writer, &page, report);
             }
             let page = PageReport::new(&page, render, formatting.elapsed());
             report
@@ -175,7 +214,7 @@ fn run(
             plan.events.page_done(&report.input, &page);
             report.pages.push(page);
             // Nobody is left to read for.
-            if running.iter().all(|f| f.session.is_none()) || plan.cancel.is_cancelled() {
+            if running.iter().all(|writer| writer.work.is_none()) || plan.cancel.is_cancelled() {
                 break;
             }
         }
@@ -185,18 +224,15 @@ fn run(
     // A document of which nothing was read has no output that could be taken for one.
     let nothing_read = report.pages.iter().all(is_unread);
     let (mut failed, mut finished) = (HashSet::new(), false);
-    for formatter in running {
-        let ended = match formatter.session {
+    for writer in running {
+        let ended = match writer.work {
             _ if plan.cancel.is_cancelled() => None,
             None => None,
-            Some(session) => session
-                .finish()
-                .map_err(|e| report.errors.push(Failure::from(&e)))
-                .ok(),
+            Some(work) => work.finish().map_err(|e| report.errors.push(e)).ok(),
         };
         finished |= ended.is_some();
         if ended.is_none() || nothing_read {
-            failed.insert(formatter.extension);
+            failed.insert(writer.key);
         }
     }
     if plan.cancel.is_cancelled() {
@@ -249,17 +285,17 @@ fn account_for_the_rest(plan: &Plan, pages: Option<u32>, report: &mut DocumentRe
     }
 }
 
-/// Hands a page to a formatter. One that fails gets no more pages, and what it wrote is not committed: a file that
-/// lacks a page must not look finished.
-fn format_page(formatter: &mut Running, page: &Arc<Page>, report: &mut DocumentReport) {
-    let Some(session) = &mut formatter.session else {
+/// Hands a page to someone who writes it down. One that fails gets no more pages, and what it wrote is not committed:
+/// a file that lacks a page must not look finished.
+fn format_page(writer: &mut Running, page: &Arc<Page>, report: &mut DocumentReport) {
+    let Some(work) = &mut writer.work else {
         return;
     };
     // A bug of the host in what a plugin asks of it costs what the plugin writes, not the document.
-    let added = std::panic::catch_unwind(AssertUnwindSafe(|| session.add_page(page)));
+    let added = std::panic::catch_unwind(AssertUnwindSafe(|| work.add_page(page)));
     let failure = match added {
         Ok(Ok(())) => return,
-        Ok(Err(failure)) => Failure::from(&failure),
+        Ok(Err(failure)) => failure,
         Err(_) => {
             let number = page.info().number;
             let why =
@@ -268,7 +304,7 @@ fn format_page(formatter: &mut Running, page: &Arc<Page>, report: &mut DocumentR
         }
     };
     report.errors.push(failure);
-    formatter.session = None;
+    writer.work = None;
 }
 
 /// The adapter that is surest of the input. One that fails over it is told of, whoever reads it then.

@@ -12,6 +12,7 @@ mod heard;
 mod plan;
 mod report;
 mod select;
+mod sink;
 
 pub use budget::PageBudget;
 pub use convert::{Destination, convert};
@@ -19,3 +20,4 @@ pub use feed::{MAX_PAGES, PAGES_AHEAD};
 pub use plan::{AdapterPlan, Events, FormatterPlan, NoEvents, Plan};
 pub use report::{DocumentReport, DocumentStatus, Failure, PageReport, PageStatus};
 pub use select::PageSelection;
+pub use sink::{PageSink, SinkPlan};

@@ -3,6 +3,7 @@
 use crate::budget::PageBudget;
 use crate::report::{DocumentReport, PageReport};
 use crate::select::PageSelection;
+use crate::sink::SinkPlan;
 use ocr_document::{Diagnostic, Severity};
 use ocr_engine::EngineHandle;
 use ocr_runtime::{CancelFlag, Context, Plugin};
@@ -38,6 +39,8 @@ pub struct Plan {
     pub adapter_context: Context,
     /// Each gets every page.
     pub formatters: Vec<FormatterPlan>,
+    /// So does each of these; they need a folder to write to.
+    pub sinks: Vec<Arc<dyn SinkPlan>>,
     /// Reads the pages.
     pub engine: EngineHandle,
     /// Which pages.

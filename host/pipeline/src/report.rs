@@ -44,6 +44,9 @@ pub struct PageReport {
     pub recovery: Recovery,
     /// Engine and mode.
     pub engine: String,
+    /// Tokens that the model wrote, all attempts together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u32>,
     /// What there is to say.
     pub diagnostics: Vec<Diagnostic>,
     /// Milliseconds from asking the adapter to the last formatter, waiting excluded.
@@ -65,6 +68,7 @@ impl PageReport {
             status: info.outcome.into(),
             recovery: info.recovery,
             engine: info.engine.clone(),
+            tokens: page.tokens(),
             diagnostics: info.diagnostics.clone(),
             ms: timings_ms.values().sum(),
             timings_ms,
@@ -80,6 +84,7 @@ impl PageReport {
             status: PageStatus::Skipped,
             recovery: Recovery::None,
             engine: String::new(),
+            tokens: None,
             diagnostics: vec![Diagnostic::new(Severity::Error, code, why).on_page(number)],
             ms: 0.0,
             timings_ms: BTreeMap::new(),

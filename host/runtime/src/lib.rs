@@ -44,7 +44,9 @@ pub use encode::encode;
 pub use error::{Cause, LoadError, Phase, PluginFailure};
 pub use limits::{Limits, Quota};
 pub use manifest::{Manifest, ManifestError, World};
-pub use output::{CommitError, DocumentOutput, FormatterOutput, PARTIAL, Placed, SIDE, discard_staged};
+pub use output::{
+    CommitError, DocumentOutput, FormatterOutput, PARTIAL, Placed, SIDE, TreeOutput, discard_staged,
+};
 pub use plugin::Plugin;
 pub use runtime::Runtime;
 pub use session::{

@@ -5,7 +5,11 @@
 //! kept as `NAME.partial/`.
 //!
 //! Layout for the document `NAME` and a formatter with extension `md`: the main file is `NAME.md`, the files it
-//! creates lie in `NAME.md.files/`.
+//! creates lie in `NAME.md.files/`. Writers of the host's own name their files themselves, see [`TreeOutput`].
+
+mod tree;
+
+pub use tree::TreeOutput;
 
 use crate::limits::{Limits, Quota};
 use crate::names;
@@ -61,8 +65,9 @@ impl DocumentOutput {
     }
 
     /// Moves finished files into place, replacing what an earlier run left there. What formatters with an extension
-    /// in `failed` have written is kept in `NAME.partial/`; one from an earlier run goes. All of it happens or none:
-    /// on an error everything is as it was before, and the document's files are kept where the error says.
+    /// in `failed`, and trees with their key in it, have written is kept in `NAME.partial/`; one from an earlier run
+    /// goes. All of it happens or none: on an error everything is as it was before, and the document's files are kept
+    /// where the error says.
     pub fn commit(self, failed: &HashSet<String>) -> Result<Placed, CommitError> {
         let mut moves = Moves::default();
         match self.place(failed, &mut moves) {
@@ -96,7 +101,9 @@ impl DocumentOutput {
         moves.aside(&partial, true)?;
         for entry in sorted_entries(self.staging.path())? {
             let name = entry.file_name().expect("an entry has a name").to_owned();
-            if name.to_str().is_some_and(unfinished) {
+            if let Some(key) = name.to_str().filter(|name| tree::is_key(name)) {
+                self.place_tree(&entry, failed.contains(key), moves, &mut placed)?;
+            } else if name.to_str().is_some_and(unfinished) {
                 if placed.partial.is_none() {
                     moves.make_folder(&partial)?;
                     placed.partial = Some(partial.clone());

@@ -1,32 +1,27 @@
 //! `ocr-host [convert]`: flags become a plan, documents run through it, what happened becomes the exit code.
 
-use crate::args::{ConvertArgs, Progress, Rescue};
-use crate::commands::models;
+use crate::args::{Compat, ConvertArgs, Progress};
+use crate::compat::Deepseek;
 use crate::config;
 use crate::exit::{Exit, Failed};
 use crate::inputs::{self, Input};
+use crate::model::{self, Choice, Machine};
 use crate::plugins;
 use crate::progress::{Display, Voice};
 use crate::report::{RunReport, timings};
-use ocr_engine::Engine;
-use ocr_model_ppocr::{Options, Ppocr, Weights};
+use crate::stream::Stream;
+use ocr_model_deepseek::TextSink;
 use ocr_pipeline::{
     AdapterPlan, Destination, DocumentReport, DocumentStatus, Failure, FormatterPlan, PageBudget, Plan,
-    convert,
+    SinkPlan, convert,
 };
 use ocr_runtime::limits::parse_duration;
 use ocr_runtime::{CancelFlag, Context, Grants, Limits, Plugin, Runtime, Unheard, World, discard_staged};
+use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-
-/// Resolution at which PDF pages are drawn, dots per inch. The detector sees at most 1280 px a side, so more helps
-/// small print alone; 150 was the best compromise measured in host/conformance.
-const DPI: u32 = 150;
-
-/// Time one page may take.
-const PAGE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Documents under way at a time: while one is opened or finished, the engine reads the other.
 const DOCUMENTS_AT_A_TIME: usize = 2;
@@ -56,14 +51,23 @@ pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
         (false, 0) => Voice::Normal,
         (false, _) => Voice::Verbose,
     };
-    let display = Arc::new(Display::new(
-        args.progress.unwrap_or(Progress::Auto),
-        voice,
-        documents.len(),
-    ));
+    let chosen = model::choose(&args.recognition, &Machine::here())?;
+    let sink = text_sink(&args, &chosen.choice, &documents);
+    let how = match (args.progress.unwrap_or(Progress::Auto), &sink) {
+        // The text itself shows how far it is.
+        (Progress::Auto, Some(_)) => Progress::None,
+        (how, _) => how,
+    };
+    let display = Arc::new(Display::new(how, voice, documents.len()));
+    if let Some(note) = &chosen.note {
+        display.say(Voice::Normal, &format!("note: {note}"));
+    }
+    if let Some(warning) = &chosen.warning {
+        display.say(Voice::Normal, &format!("warning: {warning}"));
+    }
     let cancel = CancelFlag::default();
     cancel_on_interrupt(&cancel)?;
-    let engine = start_engine(&args)?;
+    let engine = model::start(&args, &chosen.choice, sink)?;
     // Formatters get the pixels of the page they format; copies of pixels inside a plugin are for none yet.
     let context = |grants| Context {
         limits: limits.clone(),
@@ -92,11 +96,12 @@ pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
                 context: formatter_context.clone(),
             })
             .collect(),
+        sinks: sinks(&args, &formatters, documents.len()),
         engine: engine.handle(),
         pages: args.pages.clone().unwrap_or_default(),
-        dpi: args.dpi.unwrap_or(DPI) as f32,
+        dpi: args.dpi.unwrap_or(chosen.choice.dpi()) as f32,
         password: args.pdf_password.clone(),
-        page_timeout: page_timeout(&args)?,
+        page_timeout: page_timeout(&args)?.unwrap_or(chosen.choice.page_timeout()),
         budget: PageBudget::default(),
         cancel: cancel.clone(),
         events: display.clone(),
@@ -137,13 +142,37 @@ fn limits(args: &ConvertArgs) -> Result<Limits, Failed> {
     Ok(limits)
 }
 
-fn page_timeout(args: &ConvertArgs) -> Result<Duration, Failed> {
-    match &args.page_timeout {
-        None => Ok(PAGE_TIMEOUT),
-        Some(text) => {
-            parse_duration(text).map_err(|e| Failed::new(Exit::Arguments, format!("--page-timeout: {e}")))
-        }
-    }
+fn page_timeout(args: &ConvertArgs) -> Result<Option<Duration>, Failed> {
+    let wrong = |e: String| Failed::new(Exit::Arguments, format!("--page-timeout: {e}"));
+    args.page_timeout
+        .as_deref()
+        .map(|text| parse_duration(text).map_err(wrong))
+        .transpose()
+}
+
+/// What hears the model's text: standard error, where it was asked for, or where one image is read for someone who
+/// watches and its output goes elsewhere. On one screen, raw text and result would be one too many.
+fn text_sink(args: &ConvertArgs, choice: &Choice, documents: &[Input]) -> Option<Arc<dyn TextSink>> {
+    let watched = std::io::stderr().is_terminal() && !args.quiet && args.progress.is_none();
+    let elsewhere = args.output.is_some() || !std::io::stdout().is_terminal();
+    let one_image = matches!(documents, [only] if only.is_image());
+    let wanted = args.recognition.stream || (watched && elsewhere && one_image);
+    let sink = || -> Arc<dyn TextSink> { Arc::new(Stream::new(std::io::stderr(), !one_image)) };
+    (wanted && choice.writes()).then(sink)
+}
+
+/// Native writers beside the formatters.
+fn sinks(args: &ConvertArgs, formatters: &Plugins, documents: usize) -> Vec<Arc<dyn SinkPlan>> {
+    let compat = args.compat.map(|Compat::Deepseek| -> Arc<dyn SinkPlan> {
+        Arc::new(Deepseek {
+            several: documents > 1,
+            taken: formatters
+                .iter()
+                .map(|f| f.manifest().extensions[0].clone())
+                .collect(),
+        })
+    });
+    compat.into_iter().collect()
 }
 
 type Plugins = Vec<Arc<Plugin>>;
@@ -162,7 +191,7 @@ fn load(runtime: &Runtime, args: &ConvertArgs) -> Result<(Plugins, Plugins), Fai
             World::PageProcessor => unreachable!("the runtime loads no processors"),
         }
     }
-    if formatters.is_empty() {
+    if formatters.is_empty() && args.compat.is_none() {
         formatters.push(plugins::formatter(runtime, "md")?);
     }
     for built_in in plugins::BUILT_IN
@@ -188,6 +217,16 @@ fn load(runtime: &Runtime, args: &ConvertArgs) -> Result<(Plugins, Plugins), Fai
 
 /// Without a folder, exactly one file can be written: one document in one format, to standard output.
 fn check_destination(args: &ConvertArgs, documents: &[Input], formatters: &Plugins) -> Result<(), Failed> {
+    if args.output.is_none() && args.compat.is_some() {
+        let why = "--compat deepseek writes several files; give a folder with -o DIR";
+        return Err(Failed::new(Exit::Arguments, why));
+    }
+    let writes_md = formatters.iter().any(|f| f.manifest().extensions[0] == "md");
+    if args.compat.is_some() && writes_md && documents.len() > 1 && documents.iter().any(Input::is_image) {
+        let why =
+            "--compat deepseek writes NAME.md for each of several images, and so does --to md; leave one out";
+        return Err(Failed::new(Exit::Arguments, why));
+    }
     if args.output.is_none() && (documents.len() > 1 || formatters.len() > 1) {
         let why = format!(
             "{} documents in {} formats don't fit on standard output; give a folder with -o DIR",
@@ -218,37 +257,6 @@ fn cancel_on_interrupt(cancel: &CancelFlag) -> Result<(), Failed> {
     });
     set.map_err(|e| Failed::new(Exit::Other, format!("interrupts can't be caught: {e}")))
 }
-
-fn start_engine(args: &ConvertArgs) -> Result<Engine, Failed> {
-    let rescue = match args.rescue.unwrap_or(Rescue::Auto) {
-        Rescue::Off => None,
-        Rescue::Auto => models::rescue(),
-        Rescue::On => Some(models::rescue().ok_or_else(|| {
-            let why =
-                "--rescue on: the small recogniser is not there; run `ocr-host models fetch ppocr-small`";
-            Failed::new(Exit::MissingDependency, why)
-        })?),
-    };
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get());
-    let threads = args.jobs.map_or(cores, usize::from);
-    let weights = match &args.models {
-        Some(folder) => Weights::Folder(folder.clone()),
-        None => Weights::Embedded,
-    };
-    let model = Ppocr::new(Options {
-        weights,
-        threads,
-        rescue,
-        ..Options::default()
-    });
-    let model = model.map_err(|e| Failed::new(Exit::MissingDependency, e))?;
-    Engine::start(Arc::new(model), PAGES_AT_A_TIME)
-        .map_err(|e| Failed::new(Exit::Other, format!("the engine can't start: {e}")))
-}
-
-/// Pages that are recognised at a time; they share the engine's threads. Two keep the cores busy where one page is
-/// in a stage that does not spread.
-const PAGES_AT_A_TIME: usize = 2;
 
 /// Runs every document; the reports come back in the documents' order.
 fn run_all(plan: &Plan, documents: &[Input], folder: Option<&Path>) -> Vec<DocumentReport> {
