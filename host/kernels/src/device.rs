@@ -24,12 +24,12 @@ pub fn devices() -> Vec<DeviceInfo> {
 }
 
 #[cfg(feature = "cuda")]
-pub use cuda::open;
+pub use cuda::{free_memory, open};
 
 #[cfg(feature = "cuda")]
 mod cuda {
     use super::DeviceInfo;
-    use crate::error::Result;
+    use crate::error::{KernelError, Result};
     use candle_core::Device;
     use candle_core::cuda_backend::cudarc::driver::{DriverError, result, sys};
 
@@ -67,6 +67,15 @@ mod cuda {
         // device of the same number has a context object and bookkeeping of its own.
         unsafe { device.as_cuda_device()?.disable_event_tracking() };
         Ok(device)
+    }
+
+    /// Bytes of a device's memory that nobody has, and all of them.
+    pub fn free_memory(device: &Device) -> Result<(usize, usize)> {
+        device.synchronize()?;
+        let fault = |error: DriverError| KernelError::argument(format!("the free memory can't be told: {error}"));
+        let stream = device.as_cuda_device()?.cuda_stream();
+        stream.context().bind_to_thread().map_err(fault)?;
+        result::mem_get_info().map_err(fault)
     }
 }
 

@@ -41,6 +41,6 @@ pub use weights::{DecoderWeights, LayerWeights, MlpWeights};
 #[cfg(feature = "cuda")]
 pub use decoder::{Last, LastRow, RowState, Stage, StepDecoder};
 #[cfg(feature = "cuda")]
-pub use device::open;
+pub use device::{free_memory, open};
 #[cfg(feature = "cuda")]
 pub use ops::vision_attention::{RelativePosition, vision_attention};

@@ -33,13 +33,6 @@ pub struct Cache {
     length: usize,
 }
 
-impl Cache {
-    /// Positions that are kept.
-    pub fn len(&self) -> usize {
-        self.length
-    }
-}
-
 struct Layer {
     input_layernorm: Tensor,
     attention: Attention,

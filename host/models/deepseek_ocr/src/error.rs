@@ -91,4 +91,36 @@ pub enum ModelError {
     /// An operation of the network failed.
     #[error("the network failed: {0}")]
     Network(#[from] candle_core::Error),
+    /// The prompt fills the context.
+    #[error("a prompt of {0} tokens leaves no room to write; see less of the page with a smaller --mode")]
+    NoRoom(usize),
+    /// The page's sequence came to nothing.
+    #[error("{0}")]
+    Failed(String),
+    /// The model's thread could not be started.
+    #[error("the model's thread can't be started: {0}")]
+    Thread(#[from] std::io::Error),
+    /// The kernels refused something.
+    #[cfg(feature = "cuda")]
+    #[error(transparent)]
+    Kernels(#[from] ocr_kernels::KernelError),
+    /// The device's memory does not hold the model and the cache of one page.
+    #[cfg(feature = "cuda")]
+    #[error(
+        "of the device's memory {} MiB may be taken and {} MiB are, of which {} MiB are still needed: give more with \
+         --gpu-memory-utilization, or free some",
+        allowed >> 20, taken >> 20, needed >> 20
+    )]
+    Memory {
+        /// Bytes that may be taken.
+        allowed: usize,
+        /// Bytes that are taken, weights included.
+        taken: usize,
+        /// Bytes that work and one page's cache need.
+        needed: usize,
+    },
+    /// The kernels exempt two ids from the n-gram rule.
+    #[cfg(feature = "cuda")]
+    #[error("{0} ids are exempt from the n-gram rule; the GPU takes two")]
+    AllowedIds(usize),
 }

@@ -4,26 +4,19 @@ use crate::decoder::Decoder;
 use crate::ngram::{NgramGuard, NgramRule};
 use crate::repetition::{Loop, Repetition};
 use crate::taps::Tap;
-use crate::tokenizer::Specials;
+use crate::tokenizer::Tokenizer;
 use candle_core::{DType, Result, Tensor};
 use std::time::{Duration, Instant};
 
-/// What is to be written.
-pub struct Request<'a> {
-    /// `[tokens, hidden]`: the prompt with the image in its place.
-    pub embeds: &'a Tensor,
-    /// The prompt's ids, as many.
-    pub prompt_ids: &'a [u32],
+/// What is asked of a text, whatever its page.
+#[derive(Debug, Clone)]
+pub struct Asked {
     /// Tokens to write at most.
     pub max_new_tokens: usize,
     /// Which n-grams may not repeat.
-    pub ngram: &'a NgramRule,
+    pub ngram: NgramRule,
     /// What ends the text before.
     pub stop: Stop,
-    /// The end token.
-    pub end: u32,
-    /// Ids of tags, which count otherwise where repetition is sought.
-    pub specials: Specials,
 }
 
 /// What ends the text before its most tokens.
@@ -57,37 +50,37 @@ pub struct Written {
     pub tokens: Vec<u32>,
     /// Why it ended.
     pub finish: Finish,
-    /// Until the first token's logits.
-    pub prefill: Duration,
-    /// From there on.
-    pub decode: Duration,
+    /// Time by stage: `vision` where it is known, `prefill` until the first token, `decode` from there on. Where many
+    /// pages go at once, `prefill` has the towers and the wait for the others in it.
+    pub spent: Vec<(&'static str, Duration)>,
 }
 
-/// Writes on the plain road. `hear` gets each token and says whether to go on.
-pub fn write(
+/// Hears each token, and `None` now and then while there is none; answers whether to go on.
+pub type Hear<'a> = &'a mut dyn FnMut(Option<u32>) -> bool;
+
+/// Writes on the plain road behind a prompt, whose embeddings are `[tokens, hidden]`.
+pub(crate) fn write(
     decoder: &Decoder,
-    request: &Request,
+    embeds: &Tensor,
+    prompt_ids: &[u32],
+    asked: &Asked,
+    mut text: Text,
     tap: &mut Tap,
-    hear: &mut dyn FnMut(u32) -> bool,
+    hear: Hear,
 ) -> Result<Written> {
-    let started = Instant::now();
     let mut cache = decoder.cache();
-    let hidden = decoder.forward(request.embeds, &mut cache, tap)?;
+    let hidden = decoder.forward(embeds, &mut cache, tap)?;
     let mut logits = decoder.logits(&hidden)?;
     tap.take(|| "logits".into(), &logits)?;
     logits.device().synchronize()?;
-    let prefill = started.elapsed();
-    let mut text = Text::new(request);
+    text.lap("prefill");
+    let mut guard = NgramGuard::new(asked.ngram.clone(), prompt_ids);
     loop {
-        let token = best(&logits, text.guard.banned())?;
+        let token = best(&logits, guard.banned())?;
         if let Some(finish) = text.push(token, hear) {
-            return Ok(Written {
-                tokens: text.tokens,
-                finish,
-                prefill,
-                decode: started.elapsed() - prefill,
-            });
+            return Ok(text.ended(finish));
         }
+        guard.push(token);
         let hidden = decoder.forward(&decoder.embed(&[token])?, &mut cache, &mut Tap::off())?;
         logits = decoder.logits(&hidden)?;
     }
@@ -104,37 +97,45 @@ fn best(logits: &Tensor, banned: Vec<u32>) -> Result<u32> {
     logits.to_dtype(DType::F32)?.index_add(&ids, &down, 0)?.argmax(0)?.to_scalar()
 }
 
-/// A text in the making: what was written, and whether it goes on.
-pub struct Text {
+/// A text in the making: what was written, what it took, and whether it goes on.
+pub(crate) struct Text {
     tokens: Vec<u32>,
-    guard: NgramGuard,
     repetition: Repetition,
     most: usize,
     stop: Stop,
     end: u32,
+    lap: Instant,
+    spent: Vec<(&'static str, Duration)>,
 }
 
 impl Text {
-    /// An empty text behind a request's prompt.
-    pub fn new(request: &Request) -> Self {
+    /// An empty text, whose time runs from here.
+    pub fn new(asked: &Asked, tokenizer: &Tokenizer) -> Self {
         Self {
             tokens: Vec::new(),
-            guard: NgramGuard::new(request.ngram.clone(), request.prompt_ids),
-            repetition: Repetition::new(request.specials),
-            most: request.max_new_tokens,
-            stop: request.stop,
-            end: request.end,
+            repetition: Repetition::new(tokenizer.specials()),
+            most: asked.max_new_tokens,
+            stop: asked.stop,
+            end: tokenizer.eos(),
+            lap: Instant::now(),
+            spent: Vec::new(),
         }
     }
 
+    /// Ends a stage.
+    pub fn lap(&mut self, stage: &'static str) {
+        let now = Instant::now();
+        self.spent.push((stage, now - self.lap));
+        self.lap = now;
+    }
+
     /// Adds a token; answers why the text ends with it, if it does.
-    pub fn push(&mut self, token: u32, hear: &mut dyn FnMut(u32) -> bool) -> Option<Finish> {
+    pub fn push(&mut self, token: u32, hear: Hear) -> Option<Finish> {
         if token == self.end && self.stop != Stop::Never {
             return Some(Finish::End);
         }
         self.tokens.push(token);
-        self.guard.push(token);
-        if !hear(token) {
+        if !hear(Some(token)) {
             return Some(Finish::Stopped);
         }
         if self.stop == Stop::AtEndOrLoop
@@ -143,5 +144,15 @@ impl Text {
             return Some(Finish::Loop(found));
         }
         (self.tokens.len() >= self.most).then_some(Finish::Length)
+    }
+
+    /// The text as it stands.
+    pub fn ended(mut self, finish: Finish) -> Written {
+        self.lap("decode");
+        Written {
+            tokens: self.tokens,
+            finish,
+            spent: self.spent,
+        }
     }
 }

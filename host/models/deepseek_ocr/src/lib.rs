@@ -17,6 +17,8 @@ mod decoder;
 mod error;
 #[cfg(feature = "networks")]
 pub mod generate;
+#[cfg(all(feature = "networks", feature = "cuda"))]
+pub mod gpu;
 pub mod grounding;
 #[cfg(feature = "networks")]
 mod layers;
@@ -56,6 +58,7 @@ mod networks {
     pub use crate::config::{ClipConfig, Config, DecoderConfig, SamConfig};
     pub use crate::error::ModelError;
     pub use crate::mode::Mode;
+    pub use crate::load::Loader;
     pub use crate::model::{Model, Seen};
     pub use crate::ngram::{NgramGuard, NgramRule};
     pub use crate::options::{Options, Place, Precision, TextSink};

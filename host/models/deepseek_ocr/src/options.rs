@@ -19,7 +19,7 @@ pub enum Place {
 /// How numbers are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Precision {
-    /// 32 bits: exact, twice the memory of the checkpoint.
+    /// 32 bits, twice the memory of the checkpoint.
     F32,
     /// 16 bits with 5 of exponent.
     F16,
@@ -42,7 +42,7 @@ pub struct Options {
     pub folder: PathBuf,
     /// Where it runs.
     pub place: Place,
-    /// `None`: bf16 on CUDA, f32 on the CPU.
+    /// `None`: bf16, the checkpoint's own. On the CPU that is exact as well: weights are widened where they are used.
     pub precision: Option<Precision>,
     /// How pages are seen.
     pub mode: Mode,
@@ -56,6 +56,8 @@ pub struct Options {
     pub ngram: NgramRule,
     /// Share of the device's memory that weights, cache and work may take, 0 ..= 1.
     pub gpu_memory_utilization: f32,
+    /// Pages that a GPU writes at a time, 1 ..= 256.
+    pub rows: usize,
     /// Other modes to try, in this order, when the text of a page runs in circles.
     pub retry: Vec<Mode>,
     /// Reads a page when no mode could.
@@ -78,6 +80,7 @@ impl Options {
             max_new_tokens: 8192,
             ngram: NgramRule::default(),
             gpu_memory_utilization: 0.9,
+            rows: 64,
             retry: vec![Mode::Base, Mode::Large],
             fallback: None,
             sink: None,

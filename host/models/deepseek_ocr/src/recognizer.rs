@@ -2,12 +2,11 @@
 //! tried again in other modes, then given to another engine. No page is dropped.
 
 use crate::error::ModelError;
-use crate::generate::{Finish, Stop, Written};
+use crate::generate::{Asked, Finish, Stop, Written};
 use crate::grounding;
 use crate::mode::Mode;
-use crate::model::Model;
+use crate::model::{Model, Seen};
 use crate::options::Options;
-use crate::taps::Tap;
 use crate::tokenizer::TextStream;
 use ocr_document::{Diagnostic, Outcome, Page, PageBuilder, Recovery, Severity};
 use ocr_engine::{Control, PageJob, RecognizeError, Recognizer};
@@ -28,23 +27,23 @@ impl DeepseekOcr {
         })
     }
 
-    /// The model itself.
-    pub fn model(&self) -> &Model {
-        &self.model
+    /// Pages that are best read at a time.
+    pub fn pages_at_a_time(&self) -> usize {
+        self.model.pages_at_a_time(&self.options)
     }
 
     /// Reads the page in one mode.
     fn attempt(&self, job: &PageJob, mode: Mode, control: &Control) -> Result<Attempt, RecognizeError> {
         control.check()?;
         let started = Instant::now();
-        let seen = self.model.prepare(&job.image, mode, self.options.max_crops, &self.options.task)?;
+        let Options { max_crops, task, .. } = &self.options;
+        let seen = Seen::new(self.model.tokenizer(), &job.image, mode, *max_crops, task)?;
         let preprocess = started.elapsed();
-        let started = Instant::now();
-        let embeds = self.model.embed(&seen, &mut Tap::off())?;
-        let vision = started.elapsed();
-        control.check()?;
-        let most = self.options.max_new_tokens;
-        let request = self.model.request(&seen, &embeds, &self.options.ngram, most, Stop::AtEndOrLoop);
+        let asked = Asked {
+            max_new_tokens: self.options.max_new_tokens,
+            ngram: self.options.ngram.clone(),
+            stop: Stop::AtEndOrLoop,
+        };
         let mut stopped = None;
         let mut text = TextStream::default();
         let sink = self.options.sink.as_deref();
@@ -53,8 +52,10 @@ impl DeepseekOcr {
                 sink.text(job.number, piece);
             }
         };
-        let written = self.model.write(&request, &mut Tap::off(), &mut |token| {
-            say(&text.push(self.model.tokenizer(), token));
+        let written = self.model.write(seen, &asked, &mut |token| {
+            if let Some(token) = token {
+                say(&text.push(self.model.tokenizer(), token));
+            }
             stopped = control.check().err();
             stopped.is_none()
         });
@@ -62,7 +63,8 @@ impl DeepseekOcr {
         if let Some(sink) = sink {
             sink.end(job.number);
         }
-        let written = written?;
+        let mut written = written?;
+        written.spent.insert(0, ("preprocess", preprocess));
         match stopped {
             Some(RecognizeError::Cancelled) => return Err(RecognizeError::Cancelled),
             // Time ran out before anything was written.
@@ -72,12 +74,6 @@ impl DeepseekOcr {
         Ok(Attempt {
             mode,
             raw: self.model.tokenizer().decode(&written.tokens),
-            spent: [
-                ("preprocess", preprocess),
-                ("vision", vision),
-                ("prefill", written.prefill),
-                ("decode", written.decode),
-            ],
             written,
         })
     }
@@ -105,7 +101,7 @@ impl DeepseekOcr {
     fn page(&self, job: &PageJob, attempt: &Attempt, tried: &[(&'static str, Duration)]) -> PageBuilder {
         let mut page = PageBuilder::new(job.info());
         page.info_mut().engine = format!("deepseek-ocr/{}", attempt.mode.name());
-        for &(stage, spent) in tried.iter().chain(&attempt.spent) {
+        for &(stage, spent) in tried.iter().chain(&attempt.written.spent) {
             page.time(stage, spent);
         }
         page
@@ -121,7 +117,6 @@ struct Attempt {
     mode: Mode,
     written: Written,
     raw: String,
-    spent: [(&'static str, Duration); 4],
 }
 
 impl Recognizer for DeepseekOcr {
@@ -209,7 +204,7 @@ impl DeepseekOcr {
 
 /// What attempts took that came to nothing.
 fn spent(attempts: &[Attempt]) -> Vec<(&'static str, Duration)> {
-    attempts.iter().flat_map(|attempt| attempt.spent).collect()
+    attempts.iter().flat_map(|attempt| attempt.written.spent.clone()).collect()
 }
 
 fn running_in_circles(job: &PageJob, attempts: &[Attempt]) -> Diagnostic {

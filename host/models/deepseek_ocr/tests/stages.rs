@@ -5,12 +5,17 @@ mod common;
 
 use candle_core::Tensor;
 use common::{Fixture, tiny};
-use ocr_model_deepseek::generate::{Finish, Stop};
-use ocr_model_deepseek::{Model, NgramRule, Options, Place, Precision, Tap};
+use ocr_model_deepseek::generate::{Asked, Finish, Stop};
+use ocr_model_deepseek::{Model, NgramRule, Options, Place, Precision, Seen, Tap};
 use std::collections::BTreeMap;
 
 /// Relative L2 error that a stage may have.
 const MOST_ERROR: f64 = 1e-4;
+
+fn seen_of(model: &Model, fixture: &Fixture) -> Seen {
+    let Fixture { image, mode, max_crops, task, .. } = fixture;
+    Seen::new(model.tokenizer(), image, *mode, *max_crops, task).unwrap()
+}
 
 /// Reads the fixture's page and answers all stages by name.
 fn stages(model: &Model, fixture: &Fixture) -> (BTreeMap<String, Vec<f32>>, Vec<u32>) {
@@ -19,28 +24,29 @@ fn stages(model: &Model, fixture: &Fixture) -> (BTreeMap<String, Vec<f32>>, Vec<
         stages.insert(name.to_owned(), value.flatten_all()?.to_vec1::<f32>()?);
         Ok(())
     };
-    let mut tap = Tap::on(&mut hear);
-    let seen = model
-        .prepare(&fixture.image, fixture.mode, fixture.max_crops, &fixture.task)
-        .unwrap();
-    let embeds = model.embed(&seen, &mut tap).unwrap();
-    let rule = NgramRule {
-        size: 0,
-        ..NgramRule::default()
+    let seen = seen_of(model, fixture);
+    let asked = Asked {
+        max_new_tokens: 1,
+        ngram: NgramRule {
+            size: 0,
+            ..NgramRule::default()
+        },
+        stop: Stop::Never,
     };
-    let request = model.request(&seen, &embeds, &rule, 1, Stop::Never);
-    model.write(&request, &mut tap, &mut |_| true).unwrap();
+    let written = model.write_tapped(&seen, &asked, &mut Tap::on(&mut hear)).unwrap();
+    assert_eq!(written.unwrap().tokens.len(), 1);
     (stages, seen.prompt.ids)
 }
 
 /// Greedy tokens under a rule, with the end token where it came.
 fn tokens(model: &Model, fixture: &Fixture, rule: &NgramRule, count: usize) -> Vec<u32> {
-    let seen = model
-        .prepare(&fixture.image, fixture.mode, fixture.max_crops, &fixture.task)
-        .unwrap();
-    let embeds = model.embed(&seen, &mut Tap::off()).unwrap();
-    let request = model.request(&seen, &embeds, rule, count, Stop::AtEnd);
-    let written = model.write(&request, &mut Tap::off(), &mut |_| true).unwrap();
+    let seen = seen_of(model, fixture);
+    let asked = Asked {
+        max_new_tokens: count,
+        ngram: rule.clone(),
+        stop: Stop::AtEnd,
+    };
+    let written = model.write(seen, &asked, &mut |_| true).unwrap();
     let mut tokens = written.tokens;
     tokens.extend((written.finish == Finish::End).then_some(model.config().eos_token));
     tokens

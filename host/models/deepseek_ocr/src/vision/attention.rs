@@ -12,6 +12,9 @@ const SCORE_BYTES: usize = 256 << 20;
 pub struct RelativePositions {
     /// Side of the grid.
     pub side: usize,
+    /// The tables, `[2 * side - 1, head]`, by rows and by columns: what the kernel takes.
+    #[cfg_attr(not(feature = "cuda"), expect(dead_code))]
+    tables: [Tensor; 2],
     /// `[side, side, head]`, by row of the query and row of the key.
     pub rows: Tensor,
     /// The same by columns.
@@ -40,6 +43,7 @@ impl RelativePositions {
         let places = Tensor::from_vec(places, (side * side, 2 * side), device)?.to_dtype(rows.dtype())?;
         Ok(Self {
             side,
+            tables: [rows.clone(), columns.clone()],
             rows: square(rows)?,
             columns: square(columns)?,
             places,
@@ -67,6 +71,14 @@ impl RelativePositions {
 pub fn attend(qkv: &Tensor, heads: usize, positions: Option<&RelativePositions>) -> Result<Tensor> {
     let (batch, tokens, width) = qkv.dims3()?;
     let head = width / 3 / heads;
+    #[cfg(feature = "cuda")]
+    if qkv.device().is_cuda() && qkv.dtype() == DType::BF16 && head == ocr_kernels::ops::vision_attention::HEAD_DIM {
+        let bias = positions.map(|positions| ocr_kernels::RelativePosition {
+            height: &positions.tables[0],
+            width: &positions.tables[1],
+        });
+        return ocr_kernels::vision_attention(&qkv.contiguous()?, heads, bias).map_err(candle_core::Error::wrap);
+    }
     let qkv = qkv.reshape((batch, tokens, 3, heads, head))?.permute((2, 0, 3, 1, 4))?;
     let part = |n: usize| {
         let part = qkv.get(n)?.contiguous()?;
