@@ -19,7 +19,7 @@ fn main() -> Result<(), ImageError> {
     let (width, height) = (side(0, 1240), side(1, 1754));
     let only: Option<Mode> = arguments.get(2).and_then(|name| name.parse().ok());
     let bytes = width as usize * height as usize * 3;
-    let pixels = (0..bytes).map(|i| (i * i >> 7) as u8).collect();
+    let pixels = (0..bytes).map(|i| ((i * i) >> 7) as u8).collect();
     let page = PageImage::new(width, height, PixelFormat::Rgb8, pixels)?;
     for mode in Mode::ALL
         .into_iter()

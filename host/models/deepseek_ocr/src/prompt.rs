@@ -116,7 +116,7 @@ impl FromStr for Task {
             return Ok(task);
         }
         match text.strip_prefix("locate") {
-            Some(rest) if rest.is_empty() => Err(PromptError::NothingToLocate.to_string()),
+            Some("") => Err(PromptError::NothingToLocate.to_string()),
             Some(rest) if rest.starts_with([' ', ':']) => match rest[1..].trim() {
                 "" => Err(PromptError::NothingToLocate.to_string()),
                 text => Ok(Task::Locate(text.to_owned())),

@@ -2,7 +2,7 @@
 //!
 //! The n-gram guard stops exact repetition within its window; what is left are blocks longer than the window, and
 //! models that dodge it: they count upward, change one token in each round, or shuffle a few phrases. Three measures,
-//! each below a microsecond a token, notice these: a block that repeats exactly; a template, of which most tokens stand
+//! together below a microsecond a token, notice these: a block that repeats exactly; a template, of which most tokens stand
 //! one period after an equal one; and stale text, few of whose n-grams are new.
 //!
 //! Pages repeat by nature, too: empty cells, columns of noughts, dot leaders, blank lines of a form. So exact blocks

@@ -361,7 +361,7 @@ mod tests {
 
     fn noise(width: usize, height: usize) -> Vec<u8> {
         (0..width * height * CHANNELS)
-            .map(|i| (i * i >> 5) as u8)
+            .map(|i| ((i * i) >> 5) as u8)
             .collect()
     }
 

@@ -117,7 +117,7 @@ impl Entry {
                 .flat_map(|row| row.chunks(8))
                 .map(|bits| {
                     (0..8).fold(0, |byte, n| {
-                        byte << 1 | u8::from(bits.get(n).is_some_and(|&v| v >= 128))
+                        (byte << 1) | u8::from(bits.get(n).is_some_and(|&v| v >= 128))
                     })
                 })
                 .collect(),
