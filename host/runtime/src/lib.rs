@@ -25,6 +25,7 @@ mod decode;
 mod dpi;
 mod encode;
 mod error;
+mod jpeg;
 pub mod limits;
 mod manifest;
 mod names;
