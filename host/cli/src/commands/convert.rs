@@ -11,8 +11,8 @@ use crate::report::{RunReport, timings};
 use ocr_engine::Engine;
 use ocr_model_ppocr::{Options, Ppocr, Weights};
 use ocr_pipeline::{
-    AdapterPlan, Destination, DocumentReport, DocumentStatus, Failure, FormatterPlan, PageBudget, Plan,
-    convert,
+    AdapterPlan, Destination, DocumentReport, DocumentStatus, Failure, FormatterPlan, LEAST_TIME, PageBudget,
+    Plan, convert,
 };
 use ocr_runtime::limits::parse_duration;
 use ocr_runtime::{CancelFlag, Context, Grants, Limits, Plugin, Runtime, Unheard, World, discard_staged};
@@ -141,7 +141,14 @@ fn page_timeout(args: &ConvertArgs) -> Result<Duration, Failed> {
     match &args.page_timeout {
         None => Ok(PAGE_TIMEOUT),
         Some(text) => {
-            parse_duration(text).map_err(|e| Failed::new(Exit::Arguments, format!("--page-timeout: {e}")))
+            let wrong = |why: String| Failed::new(Exit::Arguments, format!("--page-timeout: {why}"));
+            match parse_duration(text).map_err(wrong)? {
+                time if time < LEAST_TIME => Err(wrong(format!(
+                    "`{text}` is too short; give {} s or more",
+                    LEAST_TIME.as_secs()
+                ))),
+                time => Ok(time),
+            }
         }
     }
 }
@@ -303,15 +310,18 @@ fn run_one(plan: &Plan, document: &Input, folder: Option<&Path>) -> DocumentRepo
             })
         }
         Err(error) => {
-            let report =
-                DocumentReport::failed(&document.shown, Failure::new("unreadable", error.to_string()));
+            let mut why = error.to_string();
+            if error.kind() == std::io::ErrorKind::NotFound {
+                why += "; check its name and folder";
+            }
+            let report = DocumentReport::failed(&document.shown, Failure::new("unreadable", why));
             plan.events.document_done(&report);
             report
         }
     }
 }
 
-/// One document has the code of its own failure; several have 21 when some failed. A stopped plugin outranks
+/// One document has the code of its own failure; several have 21 when some failed, as one has of which no page was read. A stopped plugin outranks
 /// failed files, which outrank failed pages.
 fn exit_code(reports: &[DocumentReport], cancel: &CancelFlag) -> Exit {
     if cancel.is_cancelled() {
@@ -338,7 +348,8 @@ fn exit_code(reports: &[DocumentReport], cancel: &CancelFlag) -> Exit {
             {
                 Exit::Input
             }
-            None => Exit::SomePages,
+            // Every page failed, so the file did.
+            None => Exit::SomeFiles,
         };
     }
     if !failed.is_empty() {
