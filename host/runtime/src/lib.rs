@@ -38,6 +38,7 @@ mod session;
 mod source;
 mod state;
 mod tiff_pages;
+mod wasi;
 
 pub use api::WIT_VERSION;
 pub use encode::encode;

@@ -151,8 +151,7 @@ impl State {
         table.set_max_capacity(usize::try_from(context.limits.handles).unwrap_or(usize::MAX));
         Self {
             table,
-            // No arguments, environment, folders or network; standard streams are closed.
-            wasi: WasiCtx::builder().build(),
+            wasi: crate::wasi::context(),
             plugin: plugin.to_owned(),
             limits: context.limits.clone(),
             grants: context.grants,
