@@ -17,7 +17,6 @@ What the documents are made of (headings, lists, tables, pictures, running heads
 
 import collections
 import json
-import shutil
 import sys
 import tempfile
 from pathlib import Path
