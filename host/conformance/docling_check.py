@@ -17,7 +17,6 @@ What the documents are made of (headings, lists, tables, pictures, running heads
 
 import collections
 import json
-import shutil
 import sys
 import tempfile
 from pathlib import Path
@@ -132,22 +131,6 @@ def size_faults(document, source):
     return faults
 
 
-def is_run_report(file):
-    """Whether the host's own `report.json` lies where the document's JSON should."""
-    try:
-        return "documents" in json.loads(file.read_text(encoding="utf-8"))
-    except (ValueError, OSError):
-        return False
-
-
-def convert_again(options, source, work):
-    """The JSON of a copy under another name."""
-    copy = work / f"copy-of-{source.name}"
-    shutil.copyfile(source, copy)
-    harness.convert(options.host, [copy], work / "again", "json", options.host_args.split())
-    return harness.output_of(work / "again", copy, ".json")
-
-
 def check(source, file):
     from docling_core.types.doc import DoclingDocument
     text = file.read_text(encoding="utf-8")
@@ -206,12 +189,7 @@ def main():
                 print(f"the host: {run.outcome()}: {harness.parts_of(run)}")
         for source in sources:
             file = harness.output_of(folder, source, ".json")
-            overwritten = bool(file) and is_run_report(file)
-            if overwritten and options.host:
-                file = convert_again(options, source, Path(work))
             records.append(check(source, file) if file else {"document": source.name, "faults": ["no JSON"]})
-            if overwritten:
-                records[-1]["faults"].insert(0, "its JSON was overwritten by the run's own report.json")
 
     def number(value):
         return "-" if value is None else f"{value:.3f}"

@@ -21,6 +21,7 @@ import harness
 
 WINDOW = 50  # pages whose median stands for a mark
 MOST_GONE = 10  # last pages that may be reported and never weighed
+KEPT = 20  # of so many pages, one's size is kept in the result
 
 
 def one_line_pages(count):
@@ -112,7 +113,8 @@ def main():
     print(f"\ngrown from page {options.from_page} to page {options.pages}: "
           f"{'not measured' if grown is None else f'{grown:.1f} MiB'}; allowed {options.allowed:.0f} MiB: {'met' if met else 'NOT MET'}")
     harness.write_result(options, "flat-memory", {
-        "pages": options.pages, "code": code, "grown_mib": grown, "marks_mib": at, "met": met, "lines_right": right, "sizes": sizes})
+        "pages": options.pages, "code": code, "grown_mib": grown, "marks_mib": at, "met": met, "lines_right": right,
+        "largest_mib": max((size["mib"] for size in sizes), default=None), "sizes": sizes[KEPT - 1::KEPT]})
     return 0 if met else 1
 
 

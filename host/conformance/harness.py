@@ -169,9 +169,12 @@ def read_report(folder):
 
 
 def output_of(folder, source, suffix):
-    """The file that the host wrote for `source`: `NAME.md` for `NAME.pdf`, `NAME.pdf.md` where names collide."""
+    """The file that the host wrote for `source`: `NAME.pdf.md` where names meet, `NAME.md` otherwise.
+
+    The longer name is tried first: what `report.pdf` becomes is `report.pdf.json`, beside the run's own `report.json`.
+    """
     source = Path(source)
-    for name in (source.stem + suffix, source.name + suffix):
+    for name in (source.name + suffix, source.stem + suffix):
         if (Path(folder) / name).is_file():
             return Path(folder) / name
     return None

@@ -5,17 +5,21 @@
 What a file should give is asked of pdfium: a PDF that it opens must give every page that it can load, an image one. A
 page that the host reports as failed is no page given; one that it reports as truncated is, and is counted. Every
 other file must end in a non-zero exit code and a sentence on stderr. Panics, runs over the time limit, pages over
-their deadline and memory over the limit are listed.
+their deadline and memory over the limit are listed. Files that take much memory are then run together, as one batch:
+what two documents take at a time has to stay under the same limit.
 """
 
 import subprocess
 import sys
 import tempfile
+import zlib
 from pathlib import Path
 
 import harness
 
 NOT_GIVEN = {"failed"}
+# Large pages, read two documents at a time. To these comes a page of 60,000 points with an image of 22,000 px.
+BATCH = ["ocrmypdf/multipage.pdf", "ocrmypdf/enormous.pdf", "ocrmypdf/poster.pdf"]
 ASK_PDFIUM = """
 import sys, pypdfium2
 try:
@@ -89,6 +93,45 @@ def examine(path, name, options):
     return record
 
 
+def large_page():
+    """A PDF of one page, 60,000 points wide and high, that shows a white image of 22,000 x 22,000 px in 1 bit."""
+    side = 22_000
+    packer = zlib.compressobj(9)
+    pixels = b"".join(packer.compress(b"\xff" * (side // 8)) for _ in range(side)) + packer.flush()
+    shown = b"q 60000 0 0 60000 0 0 cm /I Do Q"
+    objects = [
+        b"<< /Type /Catalog /Pages 2 0 R >>", b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 60000 60000] /Contents 4 0 R "
+        b"/Resources << /XObject << /I 5 0 R >> >> >>",
+        b"<< /Length %d >>\nstream\n%s\nendstream" % (len(shown), shown),
+        b"<< /Subtype /Image /Width %d /Height %d /ColorSpace /DeviceGray /BitsPerComponent 1 /Filter /FlateDecode "
+        b"/Length %d >>\nstream\n%s\nendstream" % (side, side, len(pixels), pixels),
+    ]
+    out, offsets = bytearray(b"%PDF-1.7\n"), []
+    for number, body in enumerate(objects, 1):
+        offsets.append(len(out))
+        out += b"%d 0 obj\n%s\nendobj\n" % (number, body)
+    start = len(out)
+    out += b"xref\n0 %d\n0000000000 65535 f \n" % (len(objects) + 1)
+    out += b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
+    return bytes(out + b"trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (len(objects) + 1, start))
+
+
+def run_batch(options):
+    """The batch's outcome and memory; what is wrong with it."""
+    with tempfile.TemporaryDirectory() as folder:
+        large = Path(folder) / "large.pdf"
+        large.write_bytes(large_page())
+        inputs = [path for path in (options.data / name for name in BATCH) if path.is_file()] + [large, large]
+        run, report = harness.convert(options.host, inputs, Path(folder) / "out", options.to, options.host_args.split(),
+                                      timeout_s=options.file_limit)
+    statuses = [document.get("status") for document in (report or {}).get("documents", [])]
+    wrong = [] if run.peak_mib <= options.memory_limit else [f"peak {run.peak_mib:.0f} MiB"]
+    wrong += ["panicked"] if run.panicked else []
+    return {"files": [path.name for path in inputs], "code": run.code, "outcome": run.outcome(), "statuses": statuses,
+            "seconds": round(run.seconds, 2), "peak_mib": run.peak_mib, "wrong": wrong}
+
+
 def main():
     parser = harness.arguments(__doc__.splitlines()[0])
     parser.add_argument("--folders", default="pdfjs-robust,ocrmypdf,gnarly")
@@ -112,6 +155,9 @@ def main():
             if record["wrong"]:
                 print(f"{name}: {', '.join(record['wrong'])}: {record['said']}", file=sys.stderr, flush=True)
 
+    batch = run_batch(options)
+    if batch["wrong"]:
+        print(f"batch: {', '.join(batch['wrong'])}", file=sys.stderr, flush=True)
     opened = [record for record in records if record["expected_pages"]]
     refused = [record for record in records if not record["expected_pages"]]
     codes = {}
@@ -133,6 +179,7 @@ def main():
         ["over the time limit", sum(r["outcome"] == "time limit" for r in records)],
         ["slowest page", f"{slowest['slowest_page_s'] or 0:.1f} s ({slowest['file']})" if slowest else "-"],
         ["peak memory", f"{largest['peak_mib']:.0f} MiB ({largest['file']})" if largest else "-"],
+        ["peak memory of the batch", f"{batch['peak_mib']:.0f} MiB ({batch['outcome']})"],
         *([f"outcome: {outcome}", count] for outcome, count in sorted(codes.items())),
     ])
     exceptions = [record for record in records if record["wrong"]]
@@ -141,7 +188,7 @@ def main():
         harness.table(["exception", "what", "pdfium", "the host said"],
                       [[r["file"], ", ".join(r["wrong"]), r["pdfium"] or f"{r['expected_pages']} pages", r["said"][:110]]
                        for r in exceptions])
-    harness.write_result(options, "robustness", {"outcomes": codes, "exceptions": len(exceptions), "files": records})
+    harness.write_result(options, "robustness", {"outcomes": codes, "exceptions": len(exceptions), "batch": batch, "files": records})
 
 
 if __name__ == "__main__":

@@ -61,7 +61,8 @@ pub struct ConvertArgs {
     /// Files, folders, glob patterns, or - for standard input
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<String>,
-    /// Folder for the output; without it, one document goes to standard output
+    /// Folder for the output; without it, one document goes to standard output. `a.pdf` becomes `a.md`, or `a.pdf.md`
+    /// where two inputs share the name or it is `report`, as the run's own report.json is called
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Output formats: md, html, json [default: md]
@@ -97,7 +98,7 @@ pub struct ConvertArgs {
     /// Threads that recognise [default: one a core]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=512))]
     pub jobs: Option<u16>,
-    /// Time that one page may take [default: 60s; for deepseek-ocr 5min on CUDA, 2h on the CPU]
+    /// Time that one page may take, 1s or more [default: 60s; for deepseek-ocr 5min on CUDA, 2h on the CPU]
     #[arg(long, value_name = "TIME")]
     pub page_timeout: Option<String>,
     /// Reread uncertain lines with the small recogniser: auto uses it once it was fetched

@@ -82,5 +82,5 @@ pub fn timings(documents: &[DocumentReport]) -> String {
         .iter()
         .filter_map(|d| d.first_page_ms)
         .fold(f64::NAN, f64::min);
-    table + &format!("first page after {first:.0} ms")
+    table + &format!("first page after {first:.0} ms\n")
 }

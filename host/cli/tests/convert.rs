@@ -303,9 +303,9 @@ fn bad_inputs_get_a_clear_error_and_their_exit_code() {
         ("truncated.pdf", 2, "truncated.pdf"),
         ("zero-pages.pdf", 2, "without a single page"),
         ("text.pdf", 2, "text.pdf"),
-        ("cut.png", 2, "cut.png"),
+        ("cut.png", 2, "get the file again"),
         ("notes.xyz", 2, "no adapter can read it"),
-        ("missing.pdf", 5, "No such file"),
+        ("missing.pdf", 5, "check its name"),
     ] {
         let ran = run_in(folder.path(), &[file, "-o", "out"]);
         assert_eq!(ran.code, code, "{file}: {}", ran.err);
@@ -320,6 +320,199 @@ fn bad_inputs_get_a_clear_error_and_their_exit_code() {
             "failure",
             "{file}"
         );
+    }
+}
+
+#[test]
+fn what_a_damaged_file_lacks_is_told() {
+    let whole = std::fs::read(example("report.pdf")).unwrap();
+    let scan = std::fs::read(example("scan.jpg")).unwrap();
+    let one_page = |count: u32, contents: &str, filter: &str| {
+        let content = "BT /F1 24 Tf 20 60 Td (One page of three) Tj ET";
+        pdf(&[
+            b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
+            format!("<< /Type /Pages /Kids [4 0 R] /Count {count} >>").into_bytes(),
+            b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>".to_vec(),
+            format!(
+                "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 400 120] /Contents {contents} \
+                 /Resources << /Font << /F1 3 0 R >> >> >>"
+            )
+            .into_bytes(),
+            format!(
+                "<< /Length {} {filter} >>\nstream\n{content}\nendstream",
+                content.len()
+            )
+            .into_bytes(),
+        ])
+    };
+    let folder = folder_with(&[
+        ("half.pdf", &whole[..whole.len() / 2]),
+        ("most.pdf", &whole[..whole.len() * 7 / 10]),
+        ("nearly.pdf", &whole[..whole.len() * 9 / 10]),
+        ("half.jpg", &scan[..scan.len() / 2]),
+        ("fewer.pdf", &one_page(3, "5 0 R", "")),
+        ("gone.pdf", &one_page(1, "9 0 R", "")),
+        ("noise.pdf", &one_page(1, "5 0 R", "/Filter /FlateDecode")),
+    ]);
+    let truncated = "truncated";
+    for (file, code, status, words) in [
+        (
+            "half.pdf",
+            0,
+            "complete",
+            "warning: half.pdf: plugin `pdf-in`: it ends before its end",
+        ),
+        (
+            "most.pdf",
+            0,
+            "complete",
+            "warning: most.pdf: plugin `pdf-in`: it ends before its end",
+        ),
+        (
+            "nearly.pdf",
+            0,
+            "complete",
+            "warning: nearly.pdf: plugin `pdf-in`: it ends before its end",
+        ),
+        (
+            "half.jpg",
+            20,
+            truncated,
+            "error: half.jpg: page 1: plugin `image-in`: the file ends before its picture",
+        ),
+        (
+            "fewer.pdf",
+            20,
+            "complete",
+            "it says that it has 3 pages, but 1 could be found",
+        ),
+        (
+            "gone.pdf",
+            20,
+            truncated,
+            "error: gone.pdf: page 1: plugin `pdf-in`: its content is missing",
+        ),
+        (
+            "noise.pdf",
+            20,
+            truncated,
+            "error: noise.pdf: page 1: plugin `pdf-in`: its content is missing",
+        ),
+    ] {
+        let ran = run_in(folder.path(), &[file, "-o", "out", "--pages", "1"]);
+        assert_eq!(ran.code, code, "{file}: {}", ran.err);
+        assert!(ran.err.contains(words), "{file}: {}", ran.err);
+        let document = &report(&folder.path().join("out"))["documents"][0];
+        assert_eq!(document["pages"][0]["status"], status, "{file}: {document}");
+    }
+}
+
+/// A PDF whose only page, `points` wide and high, shows a white image of `side` x `side` px in one bit.
+fn image_page(points: u32, side: u32) -> Vec<u8> {
+    let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());
+    let row = vec![255; side as usize / 8];
+    (0..side).for_each(|_| packer.write_all(&row).unwrap());
+    let pixels = packer.finish().unwrap();
+    let content = format!("q {points} 0 0 {points} 0 0 cm /I Do Q");
+    let mut image = format!(
+        "<< /Subtype /Image /Width {side} /Height {side} /ColorSpace /DeviceGray /BitsPerComponent 1 \
+         /Filter /FlateDecode /Length {} >>\nstream\n",
+        pixels.len()
+    )
+    .into_bytes();
+    image.extend(pixels);
+    image.extend(b"\nendstream");
+    pdf(&[
+        b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
+        b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>".to_vec(),
+        format!(
+            "<< /Type /Page /Parent 2 0 R /MediaBox [0 0 {points} {points}] /Contents 4 0 R \
+             /Resources << /XObject << /I 5 0 R >> >> >>"
+        )
+        .into_bytes(),
+        format!("<< /Length {} >>\nstream\n{content}\nendstream", content.len()).into_bytes(),
+        image,
+    ])
+}
+
+#[test]
+fn images_that_no_component_could_hold_are_named() {
+    let folder = folder_with(&[("giant.pdf", &image_page(400, 60_000))]);
+    let ran = run_in(folder.path(), &["giant.pdf", "-o", "out", "--to", "md,html"]);
+    assert_eq!(ran.code, 21, "{}", ran.err);
+    assert!(
+        ran.err.contains("page 1") && ran.err.contains("an image of 60000 x 60000 px"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        !ran.err.contains("panicked") && !ran.err.contains("--plugin-limit"),
+        "{}",
+        ran.err
+    );
+    // A page that could not be read has no picture, and that is no second complaint.
+    assert!(!ran.err.contains("without their pictures"), "{}", ran.err);
+    assert_eq!(
+        report(&folder.path().join("out"))["documents"][0]["pages"][0]["status"],
+        "failed"
+    );
+}
+
+#[test]
+fn pages_that_take_much_memory_are_drawn_in_turn() {
+    // Each decodes 400 MB inside its sandbox, from 50 that were packed.
+    let large = image_page(60_000, 20_000);
+    let folder = folder_with(&[("a.pdf", &large), ("b.pdf", &large)]);
+    let (ran, peak) = run_measured(folder.path(), &["a.pdf", "b.pdf", "-o", "out"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(peak < 1536 << 20, "{peak} bytes");
+}
+
+#[test]
+fn oversized_images_of_every_kind_are_refused_before_they_are_decoded() {
+    let side = 60_000u32;
+    let le = u32::to_le_bytes;
+    // BMP: file header, then BITMAPINFOHEADER of 24 bits a pixel.
+    let mut bmp = b"BM".to_vec();
+    [58, 0, 54, 40, side, side, 24 << 16 | 1, 0, 4, 2835, 2835, 0, 0]
+        .iter()
+        .for_each(|&v| bmp.extend(le(v)));
+    bmp.extend([0; 4]);
+    // TIFF: one directory with width, height, bits, compression, photometry, offset, rows and bytes of the only strip.
+    let mut tiff = b"II*\0\x08\0\0\0\x09\0".to_vec();
+    let fields = [
+        (256u16, side),
+        (257, side),
+        (258, 8),
+        (259, 1),
+        (262, 1),
+        (273, 8),
+        (277, 1),
+        (278, side),
+        (279, u32::MAX),
+    ];
+    for (tag, value) in fields {
+        tiff.extend(tag.to_le_bytes());
+        tiff.extend(b"\x04\0\x01\0\0\0");
+        tiff.extend(le(value));
+    }
+    tiff.extend([0; 4]);
+    // JPEG: a frame of one component, a quantisation table and a scan without data.
+    let mut jpeg = b"\xff\xd8\xff\xdb\0\x43\0".to_vec();
+    jpeg.extend([1; 64]);
+    jpeg.extend(b"\xff\xc0\0\x0b\x08");
+    jpeg.extend([(side as u16).to_be_bytes(), (side as u16).to_be_bytes()].concat());
+    jpeg.extend(b"\x01\x01\x11\0\xff\xda\0\x08\x01\x01\0\0\x3f\0\xff\xd9");
+    let folder = folder_with(&[("giant.bmp", &bmp), ("giant.tif", &tiff), ("giant.jpg", &jpeg)]);
+    for file in ["giant.bmp", "giant.tif", "giant.jpg"] {
+        let (ran, peak) = run_measured(folder.path(), &[file]);
+        assert_eq!(ran.code, 2, "{file}: {}", ran.err);
+        assert!(
+            ran.err.contains("60000 x 60000 px") && ran.err.contains("megapixels"),
+            "{file}: {}",
+            ran.err
+        );
+        assert!(peak < 1 << 30, "{file}: {peak} bytes");
     }
 }
 
@@ -527,6 +720,7 @@ fn settings_of_the_present_folder_are_named() {
         "{}",
         ran.err
     );
+    assert!(ran.err.ends_with(" ms\n"), "{}", ran.err);
     assert!(ran.err.contains("stage") && ran.out.contains("LANTERN BAKERY"));
 }
 
@@ -661,6 +855,7 @@ fn flags_that_make_no_sense_say_what_would() {
         (vec!["--plugin-opt", "images=maybe", &receipt], "one of"),
         (vec!["--plugin-limit", "ram=1GiB", &receipt], "memory, time"),
         (vec!["--to", "md,html", &receipt], "-o DIR"),
+        (vec!["--page-timeout", "0s", &receipt], "give 1 s or more"),
         (vec![&receipt, &receipt], "-o DIR"),
         (vec![], "no input"),
     ] {

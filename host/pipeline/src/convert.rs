@@ -203,11 +203,16 @@ fn run(
                 }
             };
             let page = Arc::new(page);
+            // The adapter said so before it handed the page over.
+            let lacks_a_part = heard.error_on(page.info().number);
             let formatting = Instant::now();
             for writer in &mut running {
                 format_page(writer, &page, report);
             }
-            let page = PageReport::new(&page, render, formatting.elapsed());
+            let mut page = PageReport::new(&page, render, formatting.elapsed());
+            if lacks_a_part && page.status == PageStatus::Complete {
+                page.status = PageStatus::Truncated;
+            }
             report
                 .first_page_ms
                 .get_or_insert_with(|| milliseconds(started.elapsed()));

@@ -25,8 +25,8 @@ pub const PAGES_AHEAD: usize = 2;
 /// fresh sandbox for each of its 10,000 pages.
 const FAILURES_IN_A_ROW: u32 = 3;
 
-/// Least time that recognition gets, however long drawing took.
-const LEAST_TIME: Duration = Duration::from_secs(1);
+/// Least time that recognition gets, however long drawing took; a page's time limit is no shorter.
+pub const LEAST_TIME: Duration = Duration::from_secs(1);
 
 /// Most pages of a document that are read in one run. A page count is what a file says of itself, and a hostile one
 /// says four billion.

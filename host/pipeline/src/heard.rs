@@ -22,6 +22,13 @@ impl Heard {
         })
     }
 
+    /// Whether an error was told of page `number`.
+    pub(crate) fn error_on(&self, number: u32) -> bool {
+        let said = self.said.lock().expect("no thread panics while it listens");
+        said.iter()
+            .any(|d| d.page == Some(number) && d.severity == Severity::Error)
+    }
+
     /// Puts what was said of a page with that page; answers what is about the document.
     pub(crate) fn sort_into(&self, pages: &mut [PageReport]) -> Vec<Diagnostic> {
         let said = std::mem::take(&mut *self.said.lock().expect("no thread panics while it listens"));
@@ -39,15 +46,19 @@ impl Heard {
 
 impl PluginEvents for Heard {
     fn report(&self, plugin: &str, d: &Diagnostic) {
-        self.events.plugin_report(&self.document, plugin, d);
         let kept = Diagnostic {
             message: format!("plugin `{plugin}`: {}", d.message),
             ..d.clone()
         };
-        self.said
-            .lock()
-            .expect("no thread panics while it listens")
-            .push(kept);
+        {
+            let mut said = self.said.lock().expect("no thread panics while it listens");
+            // An adapter that is started afresh says again what it said when it opened the document.
+            if said.contains(&kept) {
+                return;
+            }
+            said.push(kept);
+        }
+        self.events.plugin_report(&self.document, plugin, d);
     }
 
     fn log(&self, plugin: &str, severity: Severity, message: &str) {

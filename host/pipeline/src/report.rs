@@ -12,7 +12,7 @@ use std::time::Duration;
 pub enum PageStatus {
     /// Everything that was seen was read.
     Complete,
-    /// Reading stopped before the end.
+    /// Reading stopped before the end, or the source lacks a part of the page.
     Truncated,
     /// The model repeated itself.
     Repetition,

@@ -37,7 +37,16 @@ pub(crate) struct ImageFile {
     format: ImageFormat,
     kind: Kind,
     memory: u64,
-    cut: Option<String>,
+    cut: Option<Cut>,
+}
+
+/// What of a file can't be read, though the rest can.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// It has more images than are read.
+    Images(String),
+    /// Its only image is not all there.
+    Picture(String),
 }
 
 enum Kind {
@@ -77,9 +86,14 @@ impl ImageFile {
         match format {
             ImageFormat::Tiff => {
                 let (offsets, cut) = tiff_directories(&file.bytes.0)?;
-                (file.kind, file.cut) = (Kind::Tiff(offsets), cut);
+                (file.kind, file.cut) = (Kind::Tiff(offsets), cut.map(Cut::Images));
             }
             ImageFormat::Gif => file.count_frames(deadline)?,
+            ImageFormat::Jpeg if crate::jpeg::is_cut(&file.bytes.0) => {
+                let why =
+                    "the file ends before its picture does, so a part of it is missing; get the file again";
+                file.cut = Some(Cut::Picture(why.into()));
+            }
             ImageFormat::WebP if file.webp()?.has_animation() => file.count_frames(deadline)?,
             _ => {}
         }
@@ -94,9 +108,9 @@ impl ImageFile {
         }
     }
 
-    /// Why the file has more images than [`frames`](Self::frames) says.
-    pub(crate) fn cut(&self) -> Option<&str> {
-        self.cut.as_deref()
+    /// What of the file [`frame`](Self::frame) will not give.
+    pub(crate) fn cut(&self) -> Option<&Cut> {
+        self.cut.as_ref()
     }
 
     /// Resolution of a frame, dots per inch, where the file tells.
@@ -203,7 +217,8 @@ impl ImageFile {
         let (mut frames, mut most) = (0, MAX_FRAMES);
         for frame in self.animation()?.0 {
             if frames as usize == most {
-                self.cut = Some(format!("it has more than {most} frames; the rest is not read"));
+                let why = format!("it has more than {most} frames; the rest is not read");
+                self.cut = Some(Cut::Images(why));
                 break;
             }
             in_time(deadline)?;
@@ -290,7 +305,7 @@ fn in_time(deadline: Instant) -> Result<(), String> {
 }
 
 fn say(error: ImageError) -> String {
-    format!("can't be decoded: {error}")
+    format!("can't be decoded: {error}; it may be cut or damaged, so get the file again or save it anew")
 }
 
 /// Grey stays grey, everything else becomes RGB; transparency is laid on white, as a viewer would show it.
@@ -460,7 +475,7 @@ mod tests {
         drop(encoder);
         let file = open(bytes.clone()).unwrap();
         assert_eq!(file.frames() as usize, MAX_FRAMES);
-        assert!(file.cut().unwrap().contains("more than 1000 frames"));
+        assert!(matches!(file.cut(), Some(Cut::Images(why)) if why.contains("more than 1000 frames")));
         let late = ImageFile::open(bytes, ROOM, Instant::now()).err().unwrap();
         assert!(late.contains("too long"), "{late}");
     }
@@ -490,7 +505,16 @@ mod tests {
         bytes[pointer..pointer + 4].copy_from_slice(&(first as u32).to_le_bytes());
         let file = open(bytes).unwrap();
         assert_eq!(file.frames(), 2);
-        assert!(file.cut().unwrap().contains("lead back"));
+        assert!(matches!(file.cut(), Some(Cut::Images(why)) if why.contains("lead back")));
+    }
+
+    #[test]
+    fn half_a_jpeg_is_read_and_said_to_be_half() {
+        let whole = encoded(&DynamicImage::new_rgb8(200, 200), ImageFormat::Jpeg);
+        let mut file = open(whole[..whole.len() - 20].to_vec()).unwrap();
+        assert!(matches!(file.cut(), Some(Cut::Picture(why)) if why.contains("get the file again")));
+        assert!(file.frame(0, soon()).is_ok());
+        assert_eq!(open(whole).unwrap().cut(), None);
     }
 
     fn crc32(bytes: &[u8]) -> u32 {

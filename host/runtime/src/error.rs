@@ -142,25 +142,38 @@ impl PluginFailure {
     }
 }
 
+/// Memory that a component can have at all: its addresses have 32 bits.
+const ADDRESSABLE: u64 = 4 << 30;
+
 fn limit_message(quota: Quota, limit: u64) -> String {
     let name = quota.name();
     let (shown, larger) = match quota {
+        Quota::Memory if limit >= ADDRESSABLE => {
+            return format!(
+                "it reached {} MiB of memory, all that a component can have",
+                ADDRESSABLE >> 20
+            );
+        }
+        Quota::Memory if limit >= 1 << 20 => (
+            format!("{} MiB", limit >> 20),
+            format!("{}MiB", (limit * 4).min(ADDRESSABLE) >> 20),
+        ),
         Quota::Time => (
             format!("{} s", limit as f64 / 1e3),
-            format!("{}s", (limit / 1000).max(1) * 4),
+            format!("{}s", (limit / 1000).max(1).saturating_mul(4)),
         ),
         Quota::Stack => (
             format!("{} KiB", limit >> 10),
             format!("{}KiB", (limit >> 10) * 4),
         ),
         Quota::Handles | Quota::HostCalls | Quota::OutputFiles => {
-            (limit.to_string(), (limit * 4).to_string())
+            (limit.to_string(), limit.saturating_mul(4).to_string())
         }
         _ if limit >= 1 << 20 => (
             format!("{} MiB", limit >> 20),
             format!("{}MiB", (limit >> 20) * 4),
         ),
-        _ => (format!("{limit} bytes"), (limit * 4).to_string()),
+        _ => (format!("{limit} bytes"), limit.saturating_mul(4).to_string()),
     };
     format!("it reached its limit `{name}` of {shown}; raise it with --plugin-limit {name}={larger}")
 }
@@ -186,5 +199,16 @@ mod tests {
             "plugin `pdf-in` 0.1.0 on page 3: it reached its limit `memory` of 512 MiB; raise it with \
              --plugin-limit memory=2048MiB"
         );
+    }
+
+    #[test]
+    fn no_more_memory_is_advised_than_there_can_be() {
+        let message = |mib: u64| limit_message(Quota::Memory, mib << 20);
+        assert!(message(2048).ends_with("raise it with --plugin-limit memory=4096MiB"));
+        assert_eq!(
+            message(4096),
+            "it reached 4096 MiB of memory, all that a component can have"
+        );
+        assert_eq!(message(1 << 40), message(4096));
     }
 }

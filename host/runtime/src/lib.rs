@@ -25,6 +25,7 @@ mod decode;
 mod dpi;
 mod encode;
 mod error;
+mod jpeg;
 pub mod limits;
 mod manifest;
 mod names;
@@ -37,6 +38,7 @@ mod session;
 mod source;
 mod state;
 mod tiff_pages;
+mod wasi;
 
 pub use api::WIT_VERSION;
 pub use cache::keeps_code;

@@ -106,7 +106,7 @@ impl Quota {
         Quota::ImageBytes,
     ];
 
-    /// Its name in `--plugin-limit NAME=VALUE` and `[plugins.limits]`.
+    /// Its name in `--plugin-limit NAME=VALUE` and in the configuration's `[plugin-limit]`.
     pub fn name(self) -> &'static str {
         match self {
             Quota::Memory => "memory",

@@ -1,15 +1,20 @@
-//! Room for large images: whatever the plugins and documents under way, one call at a time may take much memory.
+//! Room for what is large: whatever the plugins and documents under way, one call at a time may take much memory.
 //!
-//! A decoded page of 130 megapixels takes 384 MiB. Two at a time would not fit on a small machine, and a hostile file
-//! of a few kilobytes can ask for one; so whoever needs more than [`LARGE_BYTES`] waits its turn, and keeps it until
-//! its call has ended. A holder waits for nothing but the processor, so this cannot lock up.
+//! A decoded page of 130 megapixels takes 384 MiB, an adapter may take 768 MiB of its own to draw one. Two at a time
+//! would not fit on a small machine, and a hostile file of a few kilobytes can ask for it; so whoever needs an image of
+//! more than [`LARGE_BYTES`], and an adapter that takes more than [`MUCH_MEMORY`], waits its turn and keeps it until its
+//! call has ended. A holder waits for nothing but the processor, so this cannot lock up. A component's memory never
+//! shrinks, so an adapter that took much for a page is started afresh for the next one (`session/adapter.rs`).
 
 use crate::state::CancelFlag;
 use std::sync::{Condvar, Mutex};
 use std::time::{Duration, Instant};
 
 /// From here on an image is large: an A4 page at 600 dpi takes 104 MB.
-const LARGE_BYTES: u64 = 128 << 20;
+pub(crate) const LARGE_BYTES: u64 = 128 << 20;
+
+/// From here on an adapter takes much memory: drawing an ordinary page takes some 100 MiB.
+pub(crate) const MUCH_MEMORY: u64 = 256 << 20;
 
 /// How often a call that waits looks whether it is still wanted.
 const LOOK: Duration = Duration::from_millis(20);
@@ -35,24 +40,19 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Makes room for an image of `bytes`; waits while another call has it. Fails once nobody wants it any more.
-    pub(crate) fn reserve(
-        &mut self,
-        bytes: u64,
-        cancel: &CancelFlag,
-        deadline: Instant,
-    ) -> Result<(), String> {
-        if bytes <= LARGE_BYTES || self.permit.is_some() {
+    /// Makes room; waits while another call has it. Fails once nobody wants it any more.
+    pub(crate) fn reserve(&mut self, cancel: &CancelFlag, deadline: Instant) -> Result<(), String> {
+        if self.permit.is_some() {
             return Ok(());
         }
         let mut taken = TAKEN.lock().expect("no thread panics while it holds this");
         while *taken {
             if cancel.is_cancelled() {
-                return Err("was not begun: the run was cancelled".into());
+                return Err("did not come: the run was cancelled".into());
             }
             if Instant::now() > deadline {
                 return Err(
-                    "was not begun: other large images took too long; raise --plugin-limit time".into(),
+                    "did not come: other large pages took too long; raise --plugin-limit time".into(),
                 );
             }
             taken = GIVEN_BACK
@@ -79,18 +79,13 @@ mod tests {
     fn large_images_take_turns() {
         let (mut first, mut second, cancel) = (Room::default(), Room::default(), CancelFlag::default());
         let soon = || Instant::now() + Duration::from_millis(50);
-        first.reserve(LARGE_BYTES + 1, &cancel, soon()).unwrap();
-        second.reserve(LARGE_BYTES, &cancel, soon()).unwrap();
-        let refused = second.reserve(LARGE_BYTES + 1, &cancel, soon()).unwrap_err();
+        first.reserve(&cancel, soon()).unwrap();
+        first.reserve(&cancel, soon()).unwrap();
+        let refused = second.reserve(&cancel, soon()).unwrap_err();
         assert!(refused.contains("took too long"), "{refused}");
         first.release();
-        second.reserve(LARGE_BYTES + 1, &cancel, soon()).unwrap();
+        second.reserve(&cancel, soon()).unwrap();
         cancel.cancel();
-        assert!(
-            first
-                .reserve(LARGE_BYTES + 1, &cancel, soon())
-                .unwrap_err()
-                .contains("cancelled")
-        );
+        assert!(first.reserve(&cancel, soon()).unwrap_err().contains("cancelled"));
     }
 }

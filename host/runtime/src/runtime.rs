@@ -44,7 +44,7 @@ impl Runtime {
         let mut linker = Linker::new(&engine);
         Imports::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
         let mut wasi_linker = linker.clone();
-        wasmtime_wasi::p2::add_to_linker_sync(&mut wasi_linker)?;
+        crate::wasi::add_to_linker(&mut wasi_linker)?;
         let cache = CodeCache::new(cache, &engine);
         Ok(Self {
             engine,
@@ -124,14 +124,8 @@ impl Runtime {
 
     /// Links the contract alone where that is enough, so that a plugin without WASI has no way to it.
     fn link(&self, component: &Component) -> wasmtime::Result<InstancePre<State>> {
-        // What would block, tell the time or reach outside is refused; the rest of WASI is there and empty.
-        const REFUSED: [&str; 5] = [
-            "wasi:clocks/",
-            "wasi:random/",
-            "wasi:filesystem/",
-            "wasi:sockets/",
-            "wasi:http/",
-        ];
+        // What reaches outside is refused; the rest of WASI is there and empty (`wasi.rs`).
+        const REFUSED: [&str; 2] = ["wasi:sockets/", "wasi:http/"];
         let kind = component.component_type();
         let names: Vec<&str> = kind.imports(&self.engine).map(|(name, _)| name).collect();
         if let Some(name) = names

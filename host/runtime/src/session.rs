@@ -14,7 +14,8 @@ use crate::error::{Cause, Phase, PluginFailure};
 use crate::limits::{Limits, Quota};
 use crate::output::OutputTree;
 use crate::plugin::Plugin;
-use crate::state::{CancelFlag, Grants, PluginEvents, State, Unheard};
+use crate::room::MUCH_MEMORY;
+use crate::state::{CancelFlag, Grants, PANIC, PluginEvents, State, Unheard};
 use ocr_document::{Diagnostic, Severity};
 use std::sync::Arc;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
@@ -134,10 +135,25 @@ impl Guest {
             let why = "it was stopped before and can't go on".to_owned();
             return Err(self.failure(phase, Cause::Trap(why), Vec::new()));
         }
-        self.store.data_mut().begin_call();
+        let page = match phase {
+            Phase::Page(number) => Some(number),
+            _ => None,
+        };
+        let state = self.store.data_mut();
+        state.begin_call(page);
+        if let Err(why) = state.wait_for_turn(state.meter.memory) {
+            return Err(self.failure(phase, Cause::Host(why), Vec::new()));
+        }
         self.store.set_epoch_deadline(1);
         let ended = call(&mut self.store);
-        let meter = &mut self.store.data_mut().meter;
+        let state = self.store.data_mut();
+        let panic = state.meter.panic.take();
+        if let (Some(why), Ok(_)) = (&panic, &ended) {
+            // It went on, so that was a message like others.
+            let said = Diagnostic::new(Severity::Error, PANIC, why);
+            state.events.report(&state.plugin, &said);
+        }
+        let meter = &mut state.meter;
         // The first limit counts, also when the plugin swallowed the error or died of it.
         if let Some((quota, limit)) = meter.hit.take() {
             self.dead = true;
@@ -153,10 +169,18 @@ impl Guest {
             Ok(Err(said)) => Err(self.failure(phase, cause(said), Vec::new())),
             Err(error) => {
                 self.dead = true;
-                let cause = trap_cause(&error, &self.store.data().limits);
+                let cause = match (trap_cause(&error, &self.store.data().limits), panic) {
+                    (Cause::Trap(_), Some(why)) => Cause::Trap(why),
+                    (cause, _) => cause,
+                };
                 Err(self.failure(phase, cause, backtrace(&error)))
             }
         }
+    }
+
+    /// Whether the plugin has taken much memory, which it never gives back.
+    pub(crate) fn is_large(&self) -> bool {
+        self.store.data().meter.memory > MUCH_MEMORY
     }
 
     /// Whether the plugin was stopped and takes no more calls.

@@ -5,7 +5,7 @@
 
 use crate::limits::{HOST_TIME, Limits, Quota};
 use crate::output::OutputTree;
-use crate::room::Room;
+use crate::room::{MUCH_MEMORY, Room};
 use ocr_document::{Diagnostic, PageImage, Rect, Severity};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -18,6 +18,9 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Longest message of a plugin, bytes.
 const LINE_BYTES: usize = 4096;
+
+/// The code under which the SDK says why a plugin is about to trap. It is told with the trap and not before.
+pub(crate) const PANIC: &str = "panic";
 
 /// What a message counts at least, bytes: empty ones cost the host as well.
 const LEAST_LINE_BYTES: u64 = 64;
@@ -109,6 +112,10 @@ impl Drop for Charge {
 pub(crate) struct Meter {
     pub(crate) hit: Option<(Quota, u64)>,
     pub(crate) failure: Option<String>,
+    /// Why the plugin says that it panics.
+    pub(crate) panic: Option<String>,
+    /// The page that the present call is about.
+    pub(crate) page: Option<u32>,
     pub(crate) host_calls: u64,
     pub(crate) log_bytes: u64,
     /// Set once messages are dropped.
@@ -134,6 +141,8 @@ pub struct State {
     pub(crate) output: Option<OutputTree>,
     pub(crate) meter: Meter,
     pub(crate) room: Room,
+    /// Whether it waits its turn before it takes much memory.
+    takes_turns: bool,
 }
 
 impl State {
@@ -142,8 +151,7 @@ impl State {
         table.set_max_capacity(usize::try_from(context.limits.handles).unwrap_or(usize::MAX));
         Self {
             table,
-            // No arguments, environment, folders or network; standard streams are closed.
-            wasi: WasiCtx::builder().build(),
+            wasi: crate::wasi::context(),
             plugin: plugin.to_owned(),
             limits: context.limits.clone(),
             grants: context.grants,
@@ -153,6 +161,8 @@ impl State {
             meter: Meter {
                 hit: None,
                 failure: None,
+                panic: None,
+                page: None,
                 host_calls: 0,
                 log_bytes: 0,
                 log_ended: false,
@@ -163,11 +173,28 @@ impl State {
                 mute: false,
             },
             room: Room::default(),
+            takes_turns: false,
         }
     }
 
-    /// Starts a call into the plugin: its time and host calls count from here.
-    pub(crate) fn begin_call(&mut self) {
+    /// Makes the plugin wait its turn before it takes much memory.
+    pub(crate) fn take_turns(&mut self) {
+        self.takes_turns = true;
+    }
+
+    /// Waits its turn where `memory` bytes of the plugin's own are much.
+    pub(crate) fn wait_for_turn(&mut self, memory: u64) -> Result<(), String> {
+        if !self.takes_turns || memory <= MUCH_MEMORY {
+            return Ok(());
+        }
+        let (deadline, cancel) = (self.host_deadline(), self.cancel.clone());
+        self.on_host_time(|state| state.room.reserve(&cancel, deadline))
+            .map_err(|why| format!("its turn to take {} MiB {why}", memory >> 20))
+    }
+
+    /// Starts a call into the plugin, about `page` where it is about one: its time and host calls count from here.
+    pub(crate) fn begin_call(&mut self, page: Option<u32>) {
+        self.meter.page = page;
         self.meter.started = Instant::now();
         self.meter.host_time = Duration::ZERO;
         self.meter.host_calls = 0;
@@ -264,6 +291,10 @@ impl wasmtime::ResourceLimiter for State {
         let total = self.meter.memory + (desired as u64).saturating_sub(current as u64);
         if total > self.limits.memory {
             self.hit(Quota::Memory, self.limits.memory);
+            return Ok(false);
+        }
+        if let Err(why) = self.wait_for_turn(total) {
+            self.meter.failure.get_or_insert(why);
             return Ok(false);
         }
         self.meter.memory = total;

@@ -227,6 +227,8 @@ fn a_panic_is_a_trap_of_this_document_alone() {
     let failure = run("panic").unwrap_err();
     assert!(matches!(failure.cause, Cause::Trap(_)), "{failure}");
     assert_eq!(failure.code(), "plugin-trap");
+    // What the plugin said when it panicked is part of the failure, and no line of its own.
+    assert!(failure.to_string().contains("trap: panicked at"), "{failure}");
 }
 
 #[test]

@@ -14,7 +14,7 @@ mod text;
 use article::{Heading, Picture, Piece};
 use ocr_plugin::image::{Encoding, Image};
 use ocr_plugin::{
-    Config, Diagnostic, DocInfo, Formatter, HostError, Page, Result, Severity, control, log, output,
+    Config, Diagnostic, DocInfo, Formatter, HostError, Outcome, Page, Result, Severity, control, log, output,
 };
 use serde::Deserialize;
 use text::{escape, language, link};
@@ -165,7 +165,10 @@ impl Html {
             let name = format!("page-{number}.jpg");
             self.img(&picture, self.pages, &name, PAGE_QUALITY, &alternative)
         });
-        if let Err(e) = drawn {
+        if let Err(e) = drawn
+            && info.outcome != Outcome::Failed
+        {
+            // A page that could not be read has no picture, and says so itself.
             self.without(page, "pages are shown without their pictures", e)?;
         }
         self.out.write_text(&overlay::svg(page, number, self.boxes))?;

@@ -174,15 +174,13 @@ impl Markdown {
     }
 
     fn placeholder(&self, page: &Page, index: usize) -> Result<()> {
-        let text = caption(page, index);
-        let text = if text.is_empty() {
-            "no caption".to_owned()
-        } else {
-            text
+        // A caption stands beside the figure and need not be said twice.
+        let own = one_line(page.spans()[index].text(page));
+        let comment = match caption_of(page, index).is_some() || own.is_empty() {
+            true => "<!-- figure -->".to_owned(),
+            false => format!("<!-- figure: {} -->", in_comment(&own)),
         };
-        Ok(self
-            .out
-            .write_text(&format!("<!-- figure: {} -->", in_comment(&text)))?)
+        Ok(self.out.write_text(&comment)?)
     }
 
     /// Says once why pictures are missing. In `auto` a missing folder is expected and worth no word.
@@ -207,11 +205,13 @@ fn notice(page: &Page) -> Option<String> {
         Outcome::Repetition => "the engine repeated itself; its text may be incomplete",
         Outcome::Failed => "it could not be read",
     };
-    let why: String = info
-        .diagnostics
-        .iter()
-        .map(|d| format!(" ({})", one_line(&d.message)))
-        .collect();
+    // What went wrong, without what to try: advice is for who runs the program, and its flags begin with `--`, which
+    // ends comments in older readers.
+    let wrong = |d: &Diagnostic| {
+        let message = one_line(&d.message);
+        format!(" ({})", message.split("; ").next().unwrap_or_default())
+    };
+    let why: String = info.diagnostics.iter().map(wrong).collect();
     Some(format!(
         "<!-- page {}: {what}{} -->\n\n",
         info.number,
@@ -219,13 +219,15 @@ fn notice(page: &Page) -> Option<String> {
     ))
 }
 
+fn caption_of<'a>(page: &'a Page<'_>, index: usize) -> Option<&'a Span> {
+    let of_figure = |s: &&Span| s.kind == BlockKind::Caption && s.parent == Some(index as u32);
+    page.spans().iter().find(of_figure)
+}
+
 /// A figure's caption on one line; its own text where it has none.
 fn caption(page: &Page, index: usize) -> String {
-    let caption = page
-        .spans()
-        .iter()
-        .find(|s| s.kind == BlockKind::Caption && s.parent == Some(index as u32));
-    one_line(caption.map_or_else(|| page.spans()[index].text(page), |c| c.text(page)))
+    let span = caption_of(page, index).unwrap_or(&page.spans()[index]);
+    one_line(span.text(page))
 }
 
 fn one_line(text: &str) -> String {
@@ -344,7 +346,18 @@ mod tests {
             ..Grants::default()
         };
         let quiet = run("{}", no_files, vec![figure_page()]);
-        assert_eq!(first_line(&quiet), r"<!-- figure: Fig. 1: a [tall] –› tower -->");
+        assert_eq!(first_line(&quiet), "<!-- figure -->");
+        assert!(
+            quiet.main().contains("\n\nFig. 1: a [tall] --> tower\n"),
+            "its caption is said once"
+        );
+        let text = "one --> two";
+        let uncaptioned = PageBuilder::new(1)
+            .span(BlockKind::Figure, text)
+            .markdown(&[(Some(0), "![](figure:0)")])
+            .build();
+        let uncaptioned = run("{}", no_files, vec![uncaptioned]);
+        assert_eq!(first_line(&uncaptioned), "<!-- figure: one –› two -->");
         assert_eq!(quiet.diagnostics, []);
         let asked = run(
             r#"{"images": "referenced"}"#,
@@ -383,8 +396,11 @@ mod tests {
         let page = PageBuilder::new(5)
             .info(|i| {
                 i.outcome = Outcome::Failed;
-                i.diagnostics
-                    .push(Diagnostic::new(Severity::Error, "x", "ran --> out\nof time"));
+                i.diagnostics.push(Diagnostic::new(
+                    Severity::Error,
+                    "x",
+                    "ran --> out\nof time; raise --page-timeout",
+                ));
             })
             .build();
         let run = run("{}", Grants::default(), vec![page]);

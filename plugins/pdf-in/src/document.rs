@@ -5,6 +5,7 @@
 //! the file is opened afresh (its bytes are shared, not copied) once enough has gathered, and pixels are drawn in bands
 //! into one buffer that is used again and again.
 
+use crate::content::{self, Content, ImageSize};
 use hayro::hayro_interpret::{InterpreterSettings, InterpreterWarning, RenderContent, TransformExt};
 use hayro::hayro_syntax::{DecryptionError, LoadPdfError, Pdf, PdfData, page::Page};
 use hayro::kurbo::Affine;
@@ -111,6 +112,30 @@ impl Document {
             context: RenderContext::new(1, 1),
             pixels: Vec::new(),
         })
+    }
+
+    /// Whether the file has its end; one that lacks it was cut.
+    pub fn has_end(&self) -> bool {
+        content::has_end(self.data.as_ref())
+    }
+
+    /// Pages that it says it has, where those are more than could be found.
+    pub fn promised_pages(&self) -> Option<u32> {
+        content::promised_pages(&self.pdf).filter(|&promised| promised > self.page_count())
+    }
+
+    /// How much of page `index`'s content is there.
+    pub fn content(&self, index: u32) -> Content {
+        self.pdf
+            .pages()
+            .get(index as usize)
+            .map(content::content)
+            .unwrap_or_default()
+    }
+
+    /// An image of page `index` that no component could hold.
+    pub fn giant_image(&self, index: u32) -> Option<ImageSize> {
+        content::giant_image(self.pdf.pages().get(index as usize)?)
     }
 
     /// Its pages.

@@ -1,12 +1,14 @@
 //! PDF files as page images, drawn by a pure-Rust renderer inside the sandbox: a file that is damaged, hostile or merely
 //! enormous can cost its own conversion and nothing else.
 //!
-//! `document.rs` knows PDF; this file knows the host.
+//! `document.rs` and `content.rs` know PDF; this file knows the host.
 
 #![forbid(unsafe_code)]
 
+pub mod content;
 pub mod document;
 
+use content::{Content, ImageSize};
 use document::{Document, Findings, OpenError, Plan};
 use ocr_plugin::adapter::{Adapter, InputPage, Item, OpenOptions};
 use ocr_plugin::image::{Canvas, PixelFormat};
@@ -73,6 +75,9 @@ impl Adapter for PdfIn {
         drop(source);
         let document = Document::open(bytes, options.password.as_deref(), settings.annotations)
             .map_err(|e| refusal(&name, e))?;
+        for finding in losses(&document) {
+            log::report(&finding);
+        }
         Ok(Self {
             name,
             document,
@@ -96,13 +101,19 @@ impl Adapter for PdfIn {
         if plan.reduced {
             log::report(&reduced(&plan, dpi).on_page(number));
         }
+        if let Some(size) = self.document.giant_image(index) {
+            return Err(giant(&size).on_page(number));
+        }
         let mut canvas = Canvas::new(plan.width, plan.height, PixelFormat::Rgb8)?;
         let drawn = self.document.draw(index, &plan, |first, rows| {
             canvas.write_rows(first, rows)?;
             control::checkpoint()
         });
         let findings = drawn.map_err(|bytes| no_memory(&self.name, number, &plan, bytes))??;
-        for finding in describe(&findings) {
+        for finding in describe(&findings)
+            .into_iter()
+            .chain(undecodable(self.document.content(index)))
+        {
             log::report(&finding.on_page(number));
         }
         Ok(Some(Item::Page(InputPage {
@@ -133,6 +144,45 @@ fn refusal(name: &str, e: OpenError) -> Error {
         )),
         OpenError::NoPages => Error::invalid_input(format!("`{name}` is a PDF without a single page")),
     }
+}
+
+/// What a damaged file lacks that its pages can't tell.
+fn losses(document: &Document) -> Vec<Diagnostic> {
+    let damaged = (!document.has_end()).then(|| {
+        let message = "it ends before its end (there is no `startxref`), so it was probably cut off and parts are missing; \
+                       get the file again, or try a PDF repair tool";
+        Diagnostic::new(Severity::Warning, "damaged", message)
+    });
+    let missing = document.promised_pages().map(|promised| {
+        let message = format!(
+            "it says that it has {promised} pages, but {} could be found; a PDF repair tool may find more",
+            document.page_count()
+        );
+        Diagnostic::new(Severity::Error, "pages-missing", message)
+    });
+    damaged.into_iter().chain(missing).collect()
+}
+
+fn undecodable(content: Content) -> Option<Diagnostic> {
+    let Content { streams, lost } = content;
+    let message = match streams {
+        1 => "its content is missing or can't be decoded whole; a PDF repair tool may help".to_owned(),
+        _ => format!(
+            "{lost} of the {streams} parts of its content are missing or can't be decoded whole; a PDF repair tool may \
+             help"
+        ),
+    };
+    (lost > 0).then(|| Diagnostic::new(Severity::Error, "content-undecodable", message))
+}
+
+fn giant(size: &ImageSize) -> Error {
+    let message = format!(
+        "an image of {} x {} px takes {} MiB, more than can be drawn here; scale it down",
+        size.width,
+        size.height,
+        size.bytes >> 20
+    );
+    Error::failed("image-too-large", message)
 }
 
 fn reduced(plan: &Plan, asked: f32) -> Diagnostic {

@@ -12,8 +12,8 @@ use crate::report::{RunReport, timings};
 use crate::stream::Stream;
 use ocr_model_deepseek::TextSink;
 use ocr_pipeline::{
-    AdapterPlan, Destination, DocumentReport, DocumentStatus, Failure, FormatterPlan, PageBudget, Plan,
-    SinkPlan, convert,
+    AdapterPlan, Destination, DocumentReport, DocumentStatus, Failure, FormatterPlan, LEAST_TIME, PageBudget,
+    Plan, SinkPlan, convert,
 };
 use ocr_runtime::limits::parse_duration;
 use ocr_runtime::{CancelFlag, Context, Grants, Limits, Plugin, Runtime, Unheard, World, discard_staged};
@@ -144,10 +144,14 @@ fn limits(args: &ConvertArgs) -> Result<Limits, Failed> {
 
 fn page_timeout(args: &ConvertArgs) -> Result<Option<Duration>, Failed> {
     let wrong = |e: String| Failed::new(Exit::Arguments, format!("--page-timeout: {e}"));
-    args.page_timeout
-        .as_deref()
-        .map(|text| parse_duration(text).map_err(wrong))
-        .transpose()
+    let Some(text) = &args.page_timeout else { return Ok(None) };
+    match parse_duration(text).map_err(wrong)? {
+        time if time < LEAST_TIME => Err(wrong(format!(
+            "`{text}` is too short; give {} s or more",
+            LEAST_TIME.as_secs()
+        ))),
+        time => Ok(Some(time)),
+    }
 }
 
 /// What hears the model's text: standard error, where it was asked for, or where one image is read for someone who
@@ -311,15 +315,18 @@ fn run_one(plan: &Plan, document: &Input, folder: Option<&Path>) -> DocumentRepo
             })
         }
         Err(error) => {
-            let report =
-                DocumentReport::failed(&document.shown, Failure::new("unreadable", error.to_string()));
+            let mut why = error.to_string();
+            if error.kind() == std::io::ErrorKind::NotFound {
+                why += "; check its name and folder";
+            }
+            let report = DocumentReport::failed(&document.shown, Failure::new("unreadable", why));
             plan.events.document_done(&report);
             report
         }
     }
 }
 
-/// One document has the code of its own failure; several have 21 when some failed. A stopped plugin outranks
+/// One document has the code of its own failure; several have 21 when some failed, as one has of which no page was read. A stopped plugin outranks
 /// failed files, which outrank failed pages.
 fn exit_code(reports: &[DocumentReport], cancel: &CancelFlag) -> Exit {
     if cancel.is_cancelled() {
@@ -346,7 +353,8 @@ fn exit_code(reports: &[DocumentReport], cancel: &CancelFlag) -> Exit {
             {
                 Exit::Input
             }
-            None => Exit::SomePages,
+            // Every page failed, so the file did.
+            None => Exit::SomeFiles,
         };
     }
     if !failed.is_empty() {

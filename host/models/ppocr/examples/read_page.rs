@@ -8,6 +8,10 @@ use ocr_engine::{Control, PageJob, Recognizer};
 use ocr_model_ppocr::{Options, Ppocr};
 use std::time::{Duration, Instant};
 
+/// The program's allocator, so that times and memory are the program's too.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut options = Options::default();
     let (mut repeat, mut turn, mut lines, mut boxes, mut images) = (1, 0, false, false, Vec::new());

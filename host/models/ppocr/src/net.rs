@@ -4,7 +4,7 @@
 //! file alone.
 
 use crate::EngineError;
-use crate::nn::Plan;
+use crate::nn::{self, Plan};
 use rten::{Model, ModelOptions, NodeId, RunOptions, ThreadPool};
 use rten_tensor::{AsView, Layout, NdTensor, Tensor};
 use std::borrow::Cow;
@@ -42,7 +42,7 @@ impl Net {
             Some(plan) => Ok(Self {
                 name,
                 graph: Graph::Own(plan),
-                metadata: Vec::new(),
+                metadata: nn::metadata(&bytes),
             }),
             None => Self::load_with_rten(name, bytes),
         }
@@ -81,7 +81,7 @@ impl Net {
         })
     }
 
-    /// A metadata entry of the ONNX file; known for graphs that rten runs, which are the ones that have any.
+    /// A metadata entry of the ONNX file.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.metadata
             .iter()

@@ -181,3 +181,48 @@ fn an_overdue_page_says_so() {
     let error = ENGINE.recognize(&job(sample()), &control).unwrap_err();
     assert!(matches!(error, RecognizeError::Deadline(_)), "{error}");
 }
+
+/// The embedded recogniser as a rescue recogniser whose every letter is a capital: what it has read again is seen.
+fn shouting_recognizer() -> std::path::PathBuf {
+    let mut model = include_bytes!("../weights/rec.onnx").to_vec();
+    let capitals = include_str!("../weights/rec-dict.txt").to_uppercase();
+    // ONNX `ModelProto`, field 14: a `StringStringEntryProto` of key (1) and value (2).
+    let field = |number: u8, bytes: &[u8]| {
+        let mut out = vec![number << 3 | 2];
+        let mut length = bytes.len();
+        while length > 127 {
+            out.push(length as u8 | 128);
+            length >>= 7;
+        }
+        out.push(length as u8);
+        out.extend(bytes);
+        out
+    };
+    model.extend(field(
+        14,
+        &[field(1, b"character"), field(2, capitals.as_bytes())].concat(),
+    ));
+    let path = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).join("shouting.onnx");
+    std::fs::write(&path, model).unwrap();
+    path
+}
+
+#[test]
+fn uncertain_lines_are_read_again_by_the_rescue_recogniser() {
+    let rescue = shouting_recognizer();
+    let read_below = |rescue_below| {
+        let engine = Ppocr::new(Options {
+            threads: 2,
+            rescue: Some(rescue.clone()),
+            rescue_below,
+            ..Options::default()
+        });
+        let (engine, job) = (engine.unwrap(), job(sample()));
+        engine.recognize(&job, &Control::new(job.time_limit)).unwrap()
+    };
+    let certain = read_below(0.0);
+    assert_eq!(certain.markdown(), MARKDOWN, "no line was uncertain");
+    assert_eq!(certain.info().engine, "ppocr/tiny+small");
+    let uncertain = read_below(1.1);
+    assert_eq!(uncertain.markdown(), MARKDOWN.to_uppercase());
+}

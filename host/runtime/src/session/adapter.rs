@@ -1,4 +1,7 @@
 //! An input adapter at work: a source goes in, pages come out one at a time, asked for by index.
+//!
+//! A component's memory never shrinks. An adapter that a page has made large is given up once the page is taken over,
+//! and started afresh when it is asked for the next one.
 
 use super::{Context, DocInfo, Guest};
 use crate::api::latest::adapter::InputAdapter;
@@ -60,13 +63,26 @@ pub enum InputItem {
 
 /// An adapter with the document it reads.
 pub struct AdapterSession {
+    plugin: Arc<Plugin>,
+    context: Context,
+    source: Source,
+    options: OpenOptions,
+    /// `None` between a page that made it large and the next one.
+    open: Option<OpenDocument>,
+}
+
+/// The document inside the sandbox.
+struct OpenDocument {
     guest: Guest,
     bindings: InputAdapter,
     document: ResourceAny,
+    /// Whether opening alone made it large; starting afresh then helps nothing.
+    born_large: bool,
 }
 
 fn start(plugin: &Arc<Plugin>, context: &Context) -> Result<(Guest, InputAdapter), PluginFailure> {
     let mut guest = Guest::new(plugin, context, None);
+    guest.store.data_mut().take_turns();
     let Entry::Adapter(pre) = &plugin.entry else {
         let why = format!("it is an {} and reads no inputs", plugin.world().name());
         return Err(guest.failure(Phase::Instantiate, Cause::Trap(why), Vec::new()));
@@ -96,7 +112,20 @@ impl AdapterSession {
         source: &Source,
         options: &OpenOptions,
     ) -> Result<Self, PluginFailure> {
-        let (mut guest, bindings) = start(plugin, context)?;
+        let mut session = Self {
+            plugin: plugin.clone(),
+            context: context.clone(),
+            source: source.clone(),
+            options: options.clone(),
+            open: None,
+        };
+        session.open = Some(session.start()?);
+        Ok(session)
+    }
+
+    fn start(&self) -> Result<OpenDocument, PluginFailure> {
+        let (mut guest, bindings) = start(&self.plugin, &self.context)?;
+        let Self { options, source, .. } = self;
         let options = wit::OpenOptions {
             config_json: options.config.clone(),
             password: options.password.clone(),
@@ -108,19 +137,30 @@ impl AdapterSession {
                 .document()
                 .call_open(store, source, &options)
         })?;
-        Ok(Self {
+        Ok(OpenDocument {
+            born_large: guest.is_large(),
             guest,
             bindings,
             document,
         })
     }
 
+    /// The open document, started afresh where it was given up.
+    fn opened(&mut self) -> Result<&mut OpenDocument, PluginFailure> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => self.start()?,
+        };
+        Ok(self.open.insert(open))
+    }
+
     /// What the adapter knows of the document.
     pub fn info(&mut self) -> Result<DocInfo, PluginFailure> {
         use crate::api::latest::convert::cut;
-        let (bindings, document) = (&self.bindings, self.document);
-        let info = self.guest.call(Phase::Open, |store| {
-            bindings
+        let open = self.opened()?;
+        let document = open.document;
+        let info = open.guest.call(Phase::Open, |store| {
+            open.bindings
                 .ocr_host_plugin_adapter()
                 .document()
                 .call_info(store, document)
@@ -138,22 +178,35 @@ impl AdapterSession {
 
     /// Reads the item at `index` (from 0), drawn at `dpi` where the adapter draws; `None` past the last one.
     pub fn read(&mut self, index: u32, dpi: f32) -> Result<Option<InputItem>, PluginFailure> {
-        let (bindings, document) = (&self.bindings, self.document);
         let phase = Phase::Page(index + 1);
-        let item = self.guest.call_and_keep_room(phase, |store| {
-            bindings
+        let open = self.opened()?;
+        let document = open.document;
+        let item = open.guest.call_and_keep_room(phase, |store| {
+            open.bindings
                 .ocr_host_plugin_adapter()
                 .document()
                 .call_read(store, document, index, dpi)
         });
-        let taken = item.and_then(|item| self.take(phase, item));
-        self.guest.store.data_mut().room.release();
+        let taken = item.and_then(|item| open.guest.take(phase, item));
+        if open.guest.is_large() && !open.born_large && !open.guest.is_dead() {
+            // Its room goes with it, so that nobody else's memory comes beside it.
+            self.open = None;
+        } else {
+            open.guest.store.data_mut().room.release();
+        }
         taken
     }
 
+    /// Whether the plugin was stopped; a fresh session can go on with the next page.
+    pub fn is_dead(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.guest.is_dead())
+    }
+}
+
+impl Guest {
     /// Takes over what the adapter has read.
     fn take(&mut self, phase: Phase, item: Option<wit::Item>) -> Result<Option<InputItem>, PluginFailure> {
-        let table = &mut self.guest.store.data_mut().table;
+        let table = &mut self.store.data_mut().table;
         let taken = match item {
             None => return Ok(None),
             Some(wit::Item::Embedded(source)) => table.delete(source).map(InputItem::Embedded),
@@ -175,15 +228,8 @@ impl AdapterSession {
         };
         match taken {
             Ok(item) => Ok(Some(item)),
-            Err(error) => Err(self
-                .guest
-                .failure(phase, Cause::Trap(error.to_string()), Vec::new())),
+            Err(error) => Err(self.failure(phase, Cause::Trap(error.to_string()), Vec::new())),
         }
-    }
-
-    /// Whether the plugin was stopped; a fresh session can go on with the next page.
-    pub fn is_dead(&self) -> bool {
-        self.guest.is_dead()
     }
 }
 

@@ -18,4 +18,5 @@ mod pointwise;
 mod run;
 mod spatial;
 
+pub(crate) use onnx::metadata;
 pub(crate) use plan::Plan;

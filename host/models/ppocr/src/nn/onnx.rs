@@ -97,6 +97,28 @@ fn fields(mut message: &[u8]) -> Option<Vec<(u64, Field<'_>)>> {
     Some(out)
 }
 
+/// The metadata entries of an ONNX file: `ModelProto.metadata_props`, pairs of key and value.
+pub(crate) fn metadata(file: &[u8]) -> Vec<(String, String)> {
+    let entry = |bytes: &[u8]| {
+        let mut entry = (String::new(), String::new());
+        for field in fields(bytes)? {
+            match field {
+                (1, Field::Bytes(key)) => entry.0 = String::from_utf8_lossy(key).into_owned(),
+                (2, Field::Bytes(value)) => entry.1 = String::from_utf8_lossy(value).into_owned(),
+                _ => {}
+            }
+        }
+        Some(entry)
+    };
+    let props = fields(file).unwrap_or_default().into_iter();
+    props
+        .filter_map(|field| match field {
+            (14, Field::Bytes(bytes)) => entry(bytes),
+            _ => None,
+        })
+        .collect()
+}
+
 fn varint(message: &mut &[u8]) -> Option<u64> {
     let mut value = 0u64;
     for shift in (0..64).step_by(7) {

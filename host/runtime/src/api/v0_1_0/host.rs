@@ -12,7 +12,7 @@ use super::imports::types::{HostError, QuotaHit};
 use super::imports::{control, log, ocr, page, pdf, source, text_layer, types};
 use crate::limits::Quota;
 use crate::source::Source;
-use crate::state::{ImageHandle, PageHandle, State};
+use crate::state::{ImageHandle, PANIC, PageHandle, State};
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
@@ -95,6 +95,10 @@ impl log::Host for State {
     fn report(&mut self, d: types::Diagnostic) -> Result<()> {
         self.enter()?;
         if let Some(message) = self.admit_log(&d.message) {
+            if d.code == PANIC {
+                self.meter.panic = Some(message);
+                return Ok(());
+            }
             let diagnostic = ocr_document::Diagnostic {
                 message: cut(&message, MESSAGE_BYTES),
                 ..d.into()

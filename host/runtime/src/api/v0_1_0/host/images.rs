@@ -3,9 +3,10 @@
 use super::super::imports::image;
 use super::super::imports::types::{self, HostError};
 use super::Answer;
-use crate::decode::ImageFile;
+use crate::decode::{Cut, ImageFile};
 use crate::limits::Quota;
 use crate::pixels::{self, Encoding};
+use crate::room::LARGE_BYTES;
 use crate::source::Source;
 use crate::state::{CanvasHandle, DecoderHandle, ImageHandle, State};
 use ocr_document::{Diagnostic, PageImage, PixelFormat, Rect, Severity};
@@ -33,11 +34,29 @@ impl State {
         }
     }
 
+    /// Says of a picture that was decoded in part that a part is missing.
+    fn tell_of_missing_part(&mut self, decoder: &Resource<DecoderHandle>) -> Result<()> {
+        if let Some(Cut::Picture(why)) = self.table.get(decoder)?.file.cut() {
+            let why = why.clone();
+            if let Some(message) = self.admit_log(&why) {
+                let said = Diagnostic {
+                    page: self.meter.page,
+                    ..Diagnostic::new(Severity::Error, "image-cut", message)
+                };
+                self.events.report(&self.plugin, &said);
+            }
+        }
+        Ok(())
+    }
+
     /// Waits its turn where an image of `bytes` is a large one.
     fn make_room(&mut self, bytes: u64) -> std::result::Result<(), HostError> {
+        if bytes <= LARGE_BYTES {
+            return Ok(());
+        }
         let (deadline, cancel) = (self.host_deadline(), self.cancel.clone());
-        self.on_host_time(|state| state.room.reserve(bytes, &cancel, deadline))
-            .map_err(|why| HostError::Failed(format!("the image {why}")))
+        self.on_host_time(|state| state.room.reserve(&cancel, deadline))
+            .map_err(|why| HostError::Failed(format!("the large image's turn {why}")))
     }
 
     /// The pixels inside an image's view, copied only where the view is a part.
@@ -305,7 +324,9 @@ impl image::HostDecoder for State {
             Ok(file) => file,
             Err(why) => return Ok(Err(HostError::Failed(why))),
         };
-        if let Some(message) = file.cut().and_then(|why| self.admit_log(why)) {
+        if let Some(Cut::Images(why)) = file.cut()
+            && let Some(message) = self.admit_log(why)
+        {
             let said = Diagnostic::new(Severity::Error, "images-omitted", message);
             self.events.report(&self.plugin, &said);
         }
@@ -345,7 +366,10 @@ impl image::HostDecoder for State {
             Err(quota) => return Ok(Err(self.image_quota(quota))),
         }
         match frame {
-            Ok(image) => self.hand_out_image(image),
+            Ok(image) => {
+                self.tell_of_missing_part(&this)?;
+                self.hand_out_image(image)
+            }
             Err(why) => Ok(Err(HostError::Failed(why))),
         }
     }
