@@ -21,9 +21,6 @@ const CUDA_BUILD: &str = "this build has no CUDA; make one with `cargo build --r
 /// in a stage that does not spread.
 const PPOCR_PAGES: usize = 2;
 
-/// Pages that DeepSeek-OCR reads at a time: it has one device, and a page keeps that busy.
-const DEEPSEEK_PAGES: usize = 1;
-
 /// What reads the pages.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Choice {
@@ -201,11 +198,9 @@ pub fn start(args: &ConvertArgs, choice: &Choice, sink: Option<Arc<dyn TextSink>
                 sink,
                 ..options(&args.recognition, folder.clone(), *place)
             };
-            let model = DeepseekOcr::load(options);
-            (
-                Arc::new(model.map_err(|e| Failed::new(Exit::MissingDependency, e))?),
-                DEEPSEEK_PAGES,
-            )
+            let model = DeepseekOcr::load(options).map_err(|e| Failed::new(Exit::MissingDependency, e))?;
+            let pages = model.pages_at_a_time();
+            (Arc::new(model), pages)
         }
     };
     Engine::start(model, pages).map_err(|e| Failed::new(Exit::Other, format!("the engine can't start: {e}")))
