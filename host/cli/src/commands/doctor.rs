@@ -194,7 +194,7 @@ fn advice(found: &Findings) -> Vec<String> {
 }
 
 fn print(found: &Findings) {
-    let line = |label: &str, text: &str| println!("{label:<11} {text}");
+    let line = |label: &str, text: &str| println!("{label:<13} {text}");
     let path = |path: &Option<PathBuf>| path.as_ref().map(|p| p.display().to_string());
     line("ocr-host", found.version);
     line("processor", &found.processor.to_string());
