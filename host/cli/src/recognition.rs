@@ -16,7 +16,7 @@ pub struct RecognitionArgs {
     /// Where DeepSeek-OCR runs: auto, cpu, cuda, cuda:N
     #[arg(long, value_name = "DEVICE", env = "OCR_HOST_DEVICE")]
     pub device: Option<Device>,
-    /// How DeepSeek-OCR's numbers are kept [default: bf16 on CUDA, f32 on the CPU]
+    /// How DeepSeek-OCR's weights are kept [default: bf16, as they are published]
     #[arg(long, value_name = "TYPE")]
     pub dtype: Option<Dtype>,
     /// How DeepSeek-OCR sees a page: tiny, small, base, large, gundam [default: gundam]
@@ -122,7 +122,7 @@ impl FromStr for Device {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Dtype {
-    /// As fits the device: bf16 on CUDA, f32 on the CPU
+    /// As the engine sees fit: bf16, the checkpoint's own
     Auto,
     /// 32 bits
     F32,

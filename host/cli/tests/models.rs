@@ -188,7 +188,9 @@ fn doctor_says_what_runs_and_what_is_missing() {
         ran.out
     );
     assert!(
-        line("config").contains("ocr-host.toml") && line("to do").contains("36..=1200"),
+        line("config").contains("ocr-host.toml")
+            && line("to do").contains("ocr-host.toml: TOML parse error at line 1")
+            && ran.out.contains("36..=1200"),
         "{}",
         ran.out
     );

@@ -51,6 +51,10 @@ pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
         (false, 0) => Voice::Normal,
         (false, _) => Voice::Verbose,
     };
+    if args.recognition.stream && args.progress == Some(Progress::Json) {
+        let why = "--stream and --progress json both write to standard error; leave one out";
+        return Err(Failed::new(Exit::Arguments, why));
+    }
     let chosen = model::choose(&args.recognition, &Machine::here())?;
     let sink = text_sink(&args, &chosen.choice, &documents);
     let how = match (args.progress.unwrap_or(Progress::Auto), &sink) {
