@@ -38,6 +38,7 @@ pub struct Engine {
 pub struct EngineHandle {
     queue: SyncSender<Order>,
     name: Arc<str>,
+    pages_at_a_time: usize,
 }
 
 /// A page under way. Dropping it cancels the page.
@@ -50,10 +51,11 @@ pub struct Ticket {
 impl Engine {
     /// Starts `workers` threads (at least one) around `recognizer`.
     pub fn start(recognizer: Arc<dyn Recognizer>, workers: usize) -> std::io::Result<Self> {
+        let pages_at_a_time = workers.max(1);
         let (queue, orders) = sync_channel::<Order>(QUEUE_PAGES);
         let orders = Arc::new(Mutex::new(orders));
         let name: Arc<str> = recognizer.name().into();
-        let workers = (0..workers.max(1))
+        let workers = (0..pages_at_a_time)
             .map(|n| {
                 let (recognizer, orders) = (recognizer.clone(), orders.clone());
                 std::thread::Builder::new()
@@ -63,7 +65,11 @@ impl Engine {
             })
             .collect::<std::io::Result<_>>()?;
         Ok(Self {
-            handle: Some(EngineHandle { queue, name }),
+            handle: Some(EngineHandle {
+                queue,
+                name,
+                pages_at_a_time,
+            }),
             workers,
         })
     }
@@ -87,6 +93,11 @@ impl EngineHandle {
     /// Engine and mode, as pages name it.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Pages that are read at a time.
+    pub fn pages_at_a_time(&self) -> usize {
+        self.pages_at_a_time
     }
 
     /// Queues a page; waits while the queue is full.

@@ -187,7 +187,7 @@ fn run(
     }
 
     std::thread::scope(|scope| -> Result<(), Failure> {
-        let (to, fed) = sync_channel(PAGES_AHEAD);
+        let (to, fed) = sync_channel(PAGES_AHEAD.max(plan.engine.pages_at_a_time()));
         std::thread::Builder::new()
             .name("ocr-feed".into())
             .stack_size(plan.adapter_context.limits.thread_stack())

@@ -17,8 +17,8 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-/// Pages between the adapter and the formatters: enough that the engine never waits for a page being drawn, few
-/// enough that memory stays flat (a 200 dpi A4 page takes 12 MB).
+/// Pages between the adapter and the formatters, beside those that the engine reads at a time: enough that the engine
+/// never waits for a page being drawn, few enough that memory stays flat (a 200 dpi A4 page takes 12 MB).
 pub const PAGES_AHEAD: usize = 2;
 
 /// Pages in a row on which the adapter may fail for good before the rest is given up: a broken file must not cost a

@@ -23,7 +23,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-/// Documents under way at a time: while one is opened or finished, the engine reads the other.
+/// Documents under way at a time, or as many as the engine reads pages: while one is opened or finished, the engine
+/// reads the others.
 const DOCUMENTS_AT_A_TIME: usize = 2;
 
 pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
@@ -106,7 +107,7 @@ pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
         dpi: args.dpi.unwrap_or(chosen.choice.dpi()) as f32,
         password: args.pdf_password.clone(),
         page_timeout: page_timeout(&args)?.unwrap_or(chosen.choice.page_timeout()),
-        budget: PageBudget::default(),
+        budget: PageBudget::new(engine.handle().pages_at_a_time()),
         cancel: cancel.clone(),
         events: display.clone(),
     };
@@ -285,7 +286,8 @@ fn run_all(plan: &Plan, documents: &[Input], folder: Option<&Path>) -> Vec<Docum
         }
     };
     std::thread::scope(|scope| {
-        for _ in 0..DOCUMENTS_AT_A_TIME.min(documents.len()) {
+        let at_a_time = DOCUMENTS_AT_A_TIME.max(plan.engine.pages_at_a_time());
+        for _ in 0..at_a_time.min(documents.len()) {
             let thread = std::thread::Builder::new()
                 .name("ocr-document".into())
                 .stack_size(plan.adapter_context.limits.thread_stack());
