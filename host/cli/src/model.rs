@@ -143,7 +143,8 @@ pub fn choose(args: &RecognitionArgs, machine: &Machine) -> Result<Chosen, Faile
                         format!("{why}; DeepSeek-OCR is here, and --model deepseek-ocr takes it to the CPU");
                     Ok(embedded(args, Some(why)))
                 }
-                (Some(why), Err(_)) => Ok(embedded(args, Some(why))),
+                // Nothing of it is here: there is nothing to tell.
+                (Some(_), Err(_)) => Ok(embedded(args, None)),
             }
         }
     }
@@ -316,7 +317,6 @@ mod tests {
             (&[][..], true, 1, false, "no weights"),
             (&[], true, 0, true, "no CUDA device; DeepSeek-OCR is here"),
             (&[], false, 0, true, "has no CUDA; DeepSeek-OCR is here"),
-            (&[], false, 0, false, "has no CUDA"),
             (
                 &["--device", "cpu"],
                 true,
@@ -330,6 +330,8 @@ mod tests {
             let note = chosen.note.unwrap();
             assert!(note.contains(why), "{flags:?}: {note}");
         }
+        let plain = chosen(&[], false, 0, false).unwrap();
+        assert_eq!((plain.choice, plain.note), (Choice::Ppocr, None));
     }
 
     #[test]

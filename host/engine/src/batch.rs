@@ -190,7 +190,7 @@ impl<M: StepModel> Thread<M> {
             match step {
                 Some(step) => self.take(step),
                 None if !self.begun.is_empty() => self.end_step(),
-                None if self.is_closed && self.scheduler.len() == 0 => return,
+                None if self.is_closed && self.scheduler.alive() == 0 => return,
                 // What waits can't begin, and nothing runs that would make room.
                 None => self.fail_all("the model's cache has no room for this page"),
             }
@@ -200,7 +200,7 @@ impl<M: StepModel> Thread<M> {
     /// Takes what has come; waits where there is nothing else to do.
     fn take_orders(&mut self) {
         loop {
-            let idle = self.scheduler.len() == 0 && self.begun.is_empty() && !self.is_closed;
+            let idle = self.scheduler.alive() == 0 && self.begun.is_empty() && !self.is_closed;
             let order = match idle {
                 true => self.orders.recv().map_err(|_| TryRecvError::Disconnected),
                 false => self.orders.try_recv(),
@@ -247,7 +247,7 @@ impl<M: StepModel> Thread<M> {
     }
 
     fn fail_all(&mut self, why: &str) {
-        for id in self.scheduler.drain() {
+        for id in self.scheduler.all() {
             self.end(id, Some(Said::Failed(why.to_owned())));
         }
     }

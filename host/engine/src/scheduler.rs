@@ -142,7 +142,7 @@ impl Scheduler {
     }
 
     /// Sequences that have not ended.
-    pub fn len(&self) -> usize {
+    pub fn alive(&self) -> usize {
         self.sequences.len()
     }
 
@@ -192,10 +192,9 @@ impl Scheduler {
     /// and are to be told to the model before the step.
     pub fn plan(&mut self) -> (Vec<Change>, Option<Step>) {
         let mut changes = Vec::new();
-        if !self.decode_is_due || !self.any_row_decodes() {
-            if let Some(step) = self.plan_fill() {
-                return (changes, Some(step));
-            }
+        let fill_first = !self.decode_is_due || !self.any_row_decodes();
+        if let Some(step) = fill_first.then(|| self.plan_fill()).flatten() {
+            return (changes, Some(step));
         }
         let step = self.plan_decode(&mut changes);
         if step.is_some() {
@@ -440,7 +439,7 @@ impl Scheduler {
     }
 
     /// All sequences, for when the model has failed for good.
-    pub fn drain(&mut self) -> Vec<SequenceId> {
+    pub fn all(&self) -> Vec<SequenceId> {
         self.sequences.keys().copied().collect()
     }
 }

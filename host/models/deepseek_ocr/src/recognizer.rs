@@ -10,7 +10,7 @@ use crate::options::Options;
 use crate::tokenizer::TextStream;
 use ocr_document::{Diagnostic, Outcome, Page, PageBuilder, Recovery, Severity};
 use ocr_engine::{Control, PageJob, RecognizeError, Recognizer};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// DeepSeek-OCR with its weights on a device.
 pub struct DeepseekOcr {
@@ -98,11 +98,14 @@ impl DeepseekOcr {
     }
 
     /// The page of an attempt, whole or in part.
-    fn page(&self, job: &PageJob, attempt: &Attempt, tried: &[(&'static str, Duration)]) -> PageBuilder {
+    fn page(&self, job: &PageJob, attempt: &Attempt, tried: &[Attempt]) -> PageBuilder {
         let mut page = PageBuilder::new(job.info());
         page.info_mut().engine = format!("deepseek-ocr/{}", attempt.mode.name());
-        for &(stage, spent) in tried.iter().chain(&attempt.written.spent) {
-            page.time(stage, spent);
+        for attempt in tried.iter().chain([attempt]) {
+            page.tokens(attempt.written.tokens.len() as u32);
+            for &(stage, spent) in &attempt.written.spent {
+                page.time(stage, spent);
+            }
         }
         page
     }
@@ -154,7 +157,7 @@ impl Recognizer for DeepseekOcr {
 impl DeepseekOcr {
     /// A page whose text came to an end, or to the end of its room or time.
     fn finished(&self, job: &PageJob, attempt: Attempt, looped: &[Attempt]) -> Page {
-        let mut page = self.page(job, &attempt, &spent(looped));
+        let mut page = self.page(job, &attempt, looped);
         if !looped.is_empty() {
             page.info_mut().recovery = Recovery::Retried;
             page.info_mut().diagnostics.push(running_in_circles(job, looped));
@@ -187,7 +190,7 @@ impl DeepseekOcr {
         };
         let best = (0..looped.len()).max_by_key(|&n| good(&looped[n])).expect("an attempt was made");
         let attempt = looped.swap_remove(best);
-        let mut page = self.page(job, &attempt, &spent(&looped));
+        let mut page = self.page(job, &attempt, &looped);
         page.info_mut().outcome = Outcome::Repetition;
         page.info_mut().diagnostics.push(said);
         let tokens = &attempt.written.tokens[..good(&attempt)];
@@ -200,11 +203,6 @@ impl DeepseekOcr {
         page.raster(job.image.clone());
         page.finish()
     }
-}
-
-/// What attempts took that came to nothing.
-fn spent(attempts: &[Attempt]) -> Vec<(&'static str, Duration)> {
-    attempts.iter().flat_map(|attempt| attempt.written.spent.clone()).collect()
 }
 
 fn running_in_circles(job: &PageJob, attempts: &[Attempt]) -> Diagnostic {

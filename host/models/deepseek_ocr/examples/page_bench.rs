@@ -1,0 +1,145 @@
+//! Times pages from image files to tokens: many at once, then one alone.
+//!
+//!     page_bench FOLDER DEVICE DTYPE MODE PAGES TOKENS WIDTHxHEIGHT [ROWS]
+//!
+//! Writes PAGES different pages by formula as PNG, then reads them: decode the file, cut it into views, see, prefill,
+//! and write exactly TOKENS tokens each, without the n-gram rule. Prints one JSON object.
+
+use image::{ExtendedColorType, ImageEncoder};
+use ocr_document::{PageImage, PixelFormat};
+use ocr_model_deepseek::generate::{Asked, Stop};
+use ocr_model_deepseek::{Mode, Model, NgramRule, Options, Place, Precision, Seen, Task};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
+
+/// Pages that are timed alone.
+const ALONE: usize = 7;
+
+fn main() -> Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let [folder, place, precision, mode, pages, tokens, size, rest @ ..] = &words[..] else {
+        return Err("usage: page_bench FOLDER DEVICE DTYPE MODE PAGES TOKENS WIDTHxHEIGHT [ROWS]".into());
+    };
+    let place = match place.split_once(':') {
+        None if place == "cpu" => Place::Cpu,
+        Some(("cuda", number)) => Place::Cuda(number.parse()?),
+        _ => return Err(format!("there is no device `{place}`").into()),
+    };
+    let mode: Mode = mode.parse()?;
+    let (pages, tokens): (usize, usize) = (pages.parse()?, tokens.parse()?);
+    let (width, height) = size.split_once('x').ok_or("a size is WIDTHxHEIGHT")?;
+    let mut options = Options::new(folder, place);
+    options.precision = Some(match precision.as_str() {
+        "f32" => Precision::F32,
+        "f16" => Precision::F16,
+        _ => Precision::Bf16,
+    });
+    options.ngram.size = 0;
+    if let Some(rows) = rest.first() {
+        options.rows = rows.parse()?;
+    }
+    let drawn = std::env::temp_dir().join(format!("page-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&drawn)?;
+    let files = draw(&drawn, pages.max(1), width.parse()?, height.parse()?)?;
+
+    let started = Instant::now();
+    let model = Model::load(&options)?;
+    let load_s = started.elapsed().as_secs_f64();
+    let read = |file: &Path, tokens: usize| read(&model, &options, mode, file, tokens);
+    // Everything that is made at first use.
+    read(&files[0], 2)?;
+
+    let threads = options.rows + options.rows / 4;
+    let many = together(&files, threads, |file| read(file, tokens).map(drop))?;
+    let seen = together(&files, threads, |file| read(file, 1).map(drop))?;
+    let mut alone: Vec<(Duration, Duration)> = Vec::new();
+    for file in files.iter().cycle().take(ALONE) {
+        let started = Instant::now();
+        let first = read(file, 1).map(|_| started.elapsed())?;
+        let started = Instant::now();
+        read(file, tokens)?;
+        alone.push((first, started.elapsed()));
+    }
+    let median = |of: fn(&(Duration, Duration)) -> Duration| {
+        let mut times: Vec<f64> = alone.iter().map(|times| of(times).as_secs_f64() * 1e3).collect();
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    std::fs::remove_dir_all(&drawn)?;
+    println!(
+        "{}",
+        serde_json::json!({
+            "mode": mode.name(), "precision": precision, "pages": pages, "tokens": tokens, "size": size,
+            "rows": options.rows, "threads": threads, "load_s": load_s,
+            "together": {"seconds": many.as_secs_f64(), "pages_per_s": pages as f64 / many.as_secs_f64(),
+                "tokens_per_s": (pages * tokens) as f64 / many.as_secs_f64()},
+            "first_token_of_all": {"seconds": seen.as_secs_f64(), "ms_per_page": seen.as_secs_f64() * 1e3 / pages as f64},
+            "alone": {"first_token_ms": median(|t| t.0), "whole_ms": median(|t| t.1)},
+        })
+    );
+    Ok(())
+}
+
+/// Pages as PNG files.
+fn draw(folder: &Path, pages: usize, width: usize, height: usize) -> Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for n in 0..pages {
+        let path = folder.join(format!("{n}.png"));
+        let pixels = ocr_synthetic::page(width, height, n as u64);
+        let file = std::io::BufWriter::new(std::fs::File::create(&path)?);
+        image::codecs::png::PngEncoder::new(file).write_image(
+            &pixels,
+            width as u32,
+            height as u32,
+            ExtendedColorType::Rgb8,
+        )?;
+        files.push(path);
+    }
+    Ok(files)
+}
+
+/// One page from its file to its tokens.
+fn read(model: &Model, options: &Options, mode: Mode, file: &Path, tokens: usize) -> Result<()> {
+    let pixels = image::open(file)?.into_rgb8();
+    let (width, height) = pixels.dimensions();
+    let image = PageImage::new(width, height, PixelFormat::Rgb8, pixels.into_raw())?;
+    let seen = Seen::new(model.tokenizer(), &image, mode, options.max_crops, &Task::Markdown)?;
+    let asked = Asked {
+        max_new_tokens: tokens,
+        ngram: NgramRule {
+            size: 0,
+            ..NgramRule::default()
+        },
+        stop: Stop::Never,
+    };
+    let written = model.write(seen, &asked, &mut |_| true)?;
+    match written.tokens.len() == tokens {
+        true => Ok(()),
+        false => Err(format!("{} tokens were written, not {tokens}", written.tokens.len()).into()),
+    }
+}
+
+/// Reads all files on so many threads; answers the wall time.
+fn together(files: &[PathBuf], threads: usize, read: impl Fn(&Path) -> Result<()> + Sync) -> Result<Duration> {
+    let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let started = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    if let Err(error) = read(file) {
+                        eprintln!("{}: {error}", file.display());
+                        failed.fetch_add(1, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    match failed.into_inner() {
+        0 => Ok(started.elapsed()),
+        failed => Err(format!("{failed} pages failed").into()),
+    }
+}
