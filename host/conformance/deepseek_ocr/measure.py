@@ -167,7 +167,7 @@ class Measuring:
             names = sorted((name for name in f32 if order(name) is not None), key=order)
             errors = {name: error((bf16, {}), (f32, {}), name) for name in names}
             f32["prompt_ids"] = f32["prompt_ids"].int()
-            samples.save(f32, self.options.out / f"{x.name}.safetensors", LIMIT, dtype="f32", torch=torch.__version__,
+            samples.save(f32, self.options.out / f"{x.name}.safetensors", self.options.samples, dtype="f32", torch=torch.__version__,
                          bf16_errors=errors, input=dict(
                              image="picture" if isinstance(x, Drawn) else "page", size=[x.width, x.height],
                              image_seed=x.seed, mode=x.mode, task=x.task, prompt=PROMPTS[x.task], max_crops=x.most,
@@ -294,13 +294,16 @@ def main():
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--decode", type=int, default=32, help="tokens in a timed window")
     parser.add_argument("--limit", type=float, default=260, help="seconds after which no part starts")
+    parser.add_argument("--parts", nargs="+", metavar="PART", help="these only, in their order (stages needs load)")
+    parser.add_argument("--samples", type=int, default=LIMIT, help="elements kept of a stage")
     parser.add_argument("--out", type=pathlib.Path, required=True)
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     exact_arithmetic()
     torch.set_grad_enabled(False)
     measuring = Measuring(options)
-    for name in ("machine", "sums", "fixtures", "load", "stages", "speed", "zeroing", "tokens", "walking"):
+    every = ("machine", "sums", "fixtures", "load", "stages", "speed", "zeroing", "tokens", "walking")
+    for name in options.parts or every:
         measuring.part(name, getattr(measuring, name))
 
 

@@ -72,7 +72,8 @@ mod cuda {
     /// Bytes of a device's memory that nobody has, and all of them.
     pub fn free_memory(device: &Device) -> Result<(usize, usize)> {
         device.synchronize()?;
-        let fault = |error: DriverError| KernelError::argument(format!("the free memory can't be told: {error}"));
+        let fault =
+            |error: DriverError| KernelError::argument(format!("the free memory can't be told: {error}"));
         let stream = device.as_cuda_device()?.cuda_stream();
         stream.context().bind_to_thread().map_err(fault)?;
         result::mem_get_info().map_err(fault)

@@ -71,6 +71,16 @@ pub(crate) struct VisionLayout {
     pub(crate) side: i32,
 }
 
+/// `Windows` of `cuda/vision_rows.cu`.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct WindowLayout {
+    pub(crate) side: i32,
+    pub(crate) window: i32,
+    pub(crate) across: i32,
+    pub(crate) columns: i32,
+}
+
 /// Integers in one `write_words`.
 pub(crate) const WORDS: usize = 1000;
 
@@ -82,6 +92,7 @@ pub(crate) struct Words(pub(crate) [i32; WORDS]);
 const _: () = {
     assert!(size_of::<CacheLayout>() == 24 && size_of::<Rotary>() == 72 && size_of::<Bans>() == 16);
     assert!(size_of::<Words>() == 4000 && size_of::<VisionLayout>() == 32);
+    assert!(size_of::<WindowLayout>() == 16);
 };
 
 /// A parameter of a kernel, laid out as its counterpart in CUDA C++.
@@ -93,6 +104,7 @@ pub(crate) enum Argument<'a> {
     Rotary(Rotary),
     Bans(Bans),
     Vision(VisionLayout),
+    Windows(WindowLayout),
     Words(&'a Words),
 }
 
@@ -110,6 +122,7 @@ impl Argument<'_> {
             Self::Rotary(value) => erased(value),
             Self::Bans(value) => erased(value),
             Self::Vision(value) => erased(value),
+            Self::Windows(value) => erased(value),
             Self::Words(value) => erased::<Words>(value),
         }
     }
@@ -132,6 +145,7 @@ argument_from!(
     Rotary: Rotary,
     Bans: Bans,
     Vision: VisionLayout,
+    Windows: WindowLayout,
     Words: &'a Words
 );
 

@@ -35,6 +35,7 @@ const PLAIN: &[(&str, &[&str])] = &[
     ("dense_mlp", &["dense_gate_up_stream", "dense_down_stream"]),
     ("lm_head", &["lm_head_stream"]),
     ("ngram_guard", &["ngram_guard"]),
+    ("vision_rows", &["finish_rows", "cut_windows", "join_windows"]),
 ];
 
 /// All of them.

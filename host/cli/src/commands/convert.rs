@@ -149,7 +149,9 @@ fn limits(args: &ConvertArgs) -> Result<Limits, Failed> {
 
 fn page_timeout(args: &ConvertArgs) -> Result<Option<Duration>, Failed> {
     let wrong = |e: String| Failed::new(Exit::Arguments, format!("--page-timeout: {e}"));
-    let Some(text) = &args.page_timeout else { return Ok(None) };
+    let Some(text) = &args.page_timeout else {
+        return Ok(None);
+    };
     match parse_duration(text).map_err(wrong)? {
         time if time < LEAST_TIME => Err(wrong(format!(
             "`{text}` is too short; give {} s or more",

@@ -76,7 +76,13 @@ fn write_tensor(file: &mut impl Write, kind: Kind, seed: u64, name: &str, shape:
         return file.write_all(&bytes(&tensor(kind, seed, name, shape)));
     }
     (0..count).step_by(CHUNK).try_for_each(|first| {
-        file.write_all(&bytes(&elements(kind, seed, name, shape, first..count.min(first + CHUNK))))
+        file.write_all(&bytes(&elements(
+            kind,
+            seed,
+            name,
+            shape,
+            first..count.min(first + CHUNK),
+        )))
     })
 }
 
@@ -101,7 +107,8 @@ fn elements(kind: Kind, seed: u64, name: &str, shape: &[usize], range: std::ops:
     let (centre, amplitude) = scale(table(kind), name, shape);
     let key = key(name, seed);
     let made = range.into_par_iter().with_min_len(1 << 16);
-    made.map(|n| value(key, centre, amplitude, n as u64).to_bits()).collect()
+    made.map(|n| value(key, centre, amplitude, n as u64).to_bits())
+        .collect()
 }
 
 fn bytes(values: &[u16]) -> Vec<u8> {
@@ -152,7 +159,13 @@ fn byte_characters() -> Vec<char> {
     let kept = |b: u32| (33..127).contains(&b) || (161..173).contains(&b) || (174..256).contains(&b);
     let mut hidden = 256..;
     (0..256)
-        .map(|b| char::from_u32(if kept(b) { b } else { hidden.next().expect("there is no end") }))
+        .map(|b| {
+            char::from_u32(if kept(b) {
+                b
+            } else {
+                hidden.next().expect("there is no end")
+            })
+        })
         .map(|c| c.expect("all below 512 are characters"))
         .collect()
 }
@@ -160,7 +173,10 @@ fn byte_characters() -> Vec<char> {
 /// A byte-level tokenizer without merges: byte b is id 3 + b, ids between are words that no text is cut into.
 fn tokenizer(d: &Dimensions) -> Value {
     let first = ["<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>", "<｜▁pad▁｜>"];
-    let added = OCR_TOKENS.iter().enumerate().map(|(n, &token)| (d.image_token + n, token));
+    let added = OCR_TOKENS
+        .iter()
+        .enumerate()
+        .map(|(n, &token)| (d.image_token + n, token));
     let special: Vec<(usize, &str)> = first.into_iter().enumerate().chain(added).collect();
     let characters = byte_characters();
     let vocabulary: Map<String, Value> = (0..d.vocabulary)
@@ -180,9 +196,7 @@ fn tokenizer(d: &Dimensions) -> Value {
                 "normalized": false, "special": true})
         })
         .collect();
-    let byte_level = |prefix: bool| {
-        json!({"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": true, "use_regex": true})
-    };
+    let byte_level = |prefix: bool| json!({"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": true, "use_regex": true});
     json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": added, "normalizer": null,
         "pre_tokenizer": byte_level(false), "post_processor": null, "decoder": byte_level(true),
@@ -201,7 +215,11 @@ mod tests {
     #[test]
     fn the_bytes_are_those_of_the_twin() {
         for (kind, name, sum) in [
-            (Kind::Tiny, "lm_head.weight", "20f25efd1440ba057e1e318fd7e7aee2e7c2b3ae040dd1fc15fa5ece3c09a558"),
+            (
+                Kind::Tiny,
+                "lm_head.weight",
+                "20f25efd1440ba057e1e318fd7e7aee2e7c2b3ae040dd1fc15fa5ece3c09a558",
+            ),
             (
                 Kind::Tiny,
                 "model.layers.1.mlp.gate.weight",

@@ -177,7 +177,11 @@ impl Dimensions {
                 continue;
             }
             found.add(format!("{layer}.mlp.gate.weight"), &[self.experts, d]);
-            found.swiglu(&format!("{layer}.mlp.shared_experts"), self.shared * self.expert, d);
+            found.swiglu(
+                &format!("{layer}.mlp.shared_experts"),
+                self.shared * self.expert,
+                d,
+            );
             for e in 0..self.experts {
                 found.swiglu(&format!("{layer}.mlp.experts.{e}"), self.expert, d);
             }
@@ -212,7 +216,10 @@ impl Dimensions {
     fn clip(&self, found: &mut Shapes) {
         let (clip, w) = ("model.vision_model", self.clip_width);
         found.add(format!("{clip}.embeddings.class_embedding"), &[w]);
-        found.add(format!("{clip}.embeddings.patch_embedding.weight"), &[w, 3, 14, 14]);
+        found.add(
+            format!("{clip}.embeddings.patch_embedding.weight"),
+            &[w, 3, 14, 14],
+        );
         found.add(format!("{clip}.embeddings.position_embedding.weight"), &[257, w]);
         found.affine(&format!("{clip}.pre_layrnorm"), &[w]);
         for n in 0..self.clip_layers {

@@ -13,3 +13,4 @@ pub mod qkv_rope;
 pub mod router;
 pub mod step;
 pub mod vision_attention;
+pub mod vision_rows;

@@ -39,7 +39,10 @@ fn main() -> Result<()> {
     let mut options = Options::new(folder, place);
     options.precision = Some(precision);
     options.ngram.size = 0;
-    let inputs: Vec<Input> = inputs.iter().map(|text| input(text, &options)).collect::<Result<_>>()?;
+    let inputs: Vec<Input> = inputs
+        .iter()
+        .map(|text| input(text, &options))
+        .collect::<Result<_>>()?;
     let tokens: usize = tokens.parse()?;
     let started = Instant::now();
     let mut road = Road::load(&options)?;
@@ -47,7 +50,12 @@ fn main() -> Result<()> {
     std::fs::create_dir_all(out)?;
     for input in &inputs {
         let (tokenizer, made_by) = road.tokenizer();
-        let Options { mode, max_crops, task, .. } = &input.options;
+        let Options {
+            mode,
+            max_crops,
+            task,
+            ..
+        } = &input.options;
         let started = Instant::now();
         let seen = Seen::new(tokenizer, &input.image, *mode, *max_crops, task)?;
         let prepared = started.elapsed();
@@ -126,7 +134,10 @@ impl Road {
         let device = ocr_kernels::open(ordinal)?;
         let load = Loader::new(&checkpoint, gpu::PRECISION, &device);
         let gpu = gpu::GpuModel::load(&load, &config, options)?;
-        Ok(Self::Fast(Tokenizer::read(&options.folder, &config)?, Box::new(gpu)))
+        Ok(Self::Fast(
+            Tokenizer::read(&options.folder, &config)?,
+            Box::new(gpu),
+        ))
     }
 
     fn tokenizer(&self) -> (&Tokenizer, &'static str) {

@@ -106,7 +106,13 @@ fn read(model: &Model, options: &Options, mode: Mode, file: &Path, tokens: usize
     let pixels = image::open(file)?.into_rgb8();
     let (width, height) = pixels.dimensions();
     let image = PageImage::new(width, height, PixelFormat::Rgb8, pixels.into_raw())?;
-    let seen = Seen::new(model.tokenizer(), &image, mode, options.max_crops, &Task::Markdown)?;
+    let seen = Seen::new(
+        model.tokenizer(),
+        &image,
+        mode,
+        options.max_crops,
+        &Task::Markdown,
+    )?;
     let asked = Asked {
         max_new_tokens: tokens,
         ngram: NgramRule {
@@ -123,7 +129,11 @@ fn read(model: &Model, options: &Options, mode: Mode, file: &Path, tokens: usize
 }
 
 /// Reads all files on so many threads; answers the wall time.
-fn together(files: &[PathBuf], threads: usize, read: impl Fn(&Path) -> Result<()> + Sync) -> Result<Duration> {
+fn together(
+    files: &[PathBuf],
+    threads: usize,
+    read: impl Fn(&Path) -> Result<()> + Sync,
+) -> Result<Duration> {
     let (next, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let started = Instant::now();
     std::thread::scope(|scope| {

@@ -57,7 +57,12 @@ impl Decoder {
                 .collect::<std::result::Result<_, _>>()?,
             norm: load.vector("model.norm.weight", &[hidden])?,
             lm_head: load.matrix("lm_head.weight", &[vocabulary, hidden])?,
-            rotary: Rotary::new(config.rope_theta, head, config.max_position_embeddings, load.device())?,
+            rotary: Rotary::new(
+                config.rope_theta,
+                head,
+                config.max_position_embeddings,
+                load.device(),
+            )?,
             epsilon: config.rms_norm_eps,
         })
     }
@@ -73,7 +78,9 @@ impl Decoder {
     /// Tokens to `[n, hidden]`, in the activations' type.
     pub fn embed(&self, ids: &[u32]) -> Result<Tensor> {
         let ids = Tensor::new(ids, self.embed_tokens.device())?;
-        self.embed_tokens.index_select(&ids, 0)?.to_dtype(self.norm.dtype())
+        self.embed_tokens
+            .index_select(&ids, 0)?
+            .to_dtype(self.norm.dtype())
     }
 
     /// Runs `x` of `[tokens, hidden]` behind what the cache holds; answers the same behind the last norm.
@@ -100,7 +107,9 @@ impl Decoder {
     /// The logits `[vocabulary]` behind the last row of `x`, f32.
     pub fn logits(&self, x: &Tensor) -> Result<Tensor> {
         let last = x.narrow(0, x.dim(0)? - 1, 1)?.contiguous()?;
-        times_transposed(&last, &self.lm_head)?.squeeze(0)?.to_dtype(DType::F32)
+        times_transposed(&last, &self.lm_head)?
+            .squeeze(0)?
+            .to_dtype(DType::F32)
     }
 }
 
@@ -109,7 +118,10 @@ impl Layer {
         let hidden = config.hidden_size;
         let name = |part: &str| format!("{part}_proj.weight");
         let stacked = |prefix: &str, parts: &[&str], rows: usize| {
-            let names: Vec<String> = parts.iter().map(|part| name(&format!("{prefix}.{part}"))).collect();
+            let names: Vec<String> = parts
+                .iter()
+                .map(|part| name(&format!("{prefix}.{part}")))
+                .collect();
             load.stacked(&names, rows, hidden)
         };
         let swiglu = |prefix: &str, inner: usize| {
@@ -131,9 +143,11 @@ impl Layer {
             };
             Mlp::Experts(MixtureOfExperts {
                 gate: load.matrix("mlp.gate.weight", &[experts, hidden])?,
-                gate_up: load
-                    .stacked(&each(&["gate", "up"]), inner, hidden)?
-                    .reshape((experts, 2 * inner, hidden))?,
+                gate_up: load.stacked(&each(&["gate", "up"]), inner, hidden)?.reshape((
+                    experts,
+                    2 * inner,
+                    hidden,
+                ))?,
                 down: load
                     .stacked(&each(&["down"]), hidden, inner)?
                     .reshape((experts, hidden, inner))?,

@@ -81,7 +81,9 @@ pub enum ModelError {
     #[error(transparent)]
     Weights(#[from] ocr_weights::WeightsError),
     /// The device could not be opened.
-    #[error("CUDA device {ordinal} can't be used: {reason}; `ocr-host doctor` says which there are, --device cpu does without")]
+    #[error(
+        "CUDA device {ordinal} can't be used: {reason}; `ocr-host doctor` says which there are, --device cpu does without"
+    )]
     Device {
         /// Its number.
         ordinal: usize,

@@ -94,7 +94,11 @@ fn best(logits: &Tensor, banned: Vec<u32>) -> Result<u32> {
     let count = banned.len();
     let ids = Tensor::from_vec(banned, count, logits.device())?;
     let down = Tensor::full(f32::NEG_INFINITY, count, logits.device())?;
-    logits.to_dtype(DType::F32)?.index_add(&ids, &down, 0)?.argmax(0)?.to_scalar()
+    logits
+        .to_dtype(DType::F32)?
+        .index_add(&ids, &down, 0)?
+        .argmax(0)?
+        .to_scalar()
 }
 
 /// A text in the making: what was written, what it took, and whether it goes on.

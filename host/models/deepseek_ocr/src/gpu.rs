@@ -13,8 +13,8 @@ use crate::taps::Tap;
 use candle_core::{DType, Tensor};
 use ocr_engine::{BlockId, Capacity, Entry, StepModel};
 use ocr_kernels::{
-    DecoderWeights, Last, LastRow, LayerWeights, MlpWeights, NgramGuard, RowState, Stage, StepDecoder, StepOptions,
-    dimensions, free_memory,
+    DecoderWeights, Last, LastRow, LayerWeights, MlpWeights, NgramGuard, RowState, Stage, StepDecoder,
+    StepOptions, dimensions, free_memory,
 };
 use std::collections::BTreeMap;
 
@@ -96,15 +96,21 @@ impl GpuModel {
         let length = embedded.ids.len();
         let pages: Vec<i32> = (0..(length + count).div_ceil(PAGE_TOKENS) as i32).collect();
         let mut parts: BTreeMap<usize, Vec<Tensor>> = BTreeMap::new();
-        let logits = self.decoder.prefill_with_taps(&embedded.embeds, 0, &pages, &mut |stage, value| {
-            let at = match stage {
-                Stage::Layer(n) => n,
-                Stage::Norm => usize::MAX,
-            };
-            parts.entry(at).or_default().push(value);
-        })?;
+        let logits = self
+            .decoder
+            .prefill_with_taps(&embedded.embeds, 0, &pages, &mut |stage, value| {
+                let at = match stage {
+                    Stage::Layer(n) => n,
+                    Stage::Norm => usize::MAX,
+                };
+                parts.entry(at).or_default().push(value);
+            })?;
         for (at, parts) in parts {
-            let name = if at == usize::MAX { "norm".into() } else { format!("layer.{at}") };
+            let name = if at == usize::MAX {
+                "norm".into()
+            } else {
+                format!("layer.{at}")
+            };
             tap.take(|| name, &Tensor::cat(&parts, 0)?)?;
         }
         tap.take(|| "logits".into(), &logits)?;
@@ -135,7 +141,8 @@ impl GpuModel {
 /// The decoder's weights as the kernels read them.
 fn weights(load: &Loader, config: &DecoderConfig) -> Result<DecoderWeights, ModelError> {
     let (hidden, vocabulary) = (config.hidden_size, config.vocab_size);
-    let layers = (0..config.num_hidden_layers).map(|n| layer(&load.under(&format!("model.layers.{n}")), config, n));
+    let layers =
+        (0..config.num_hidden_layers).map(|n| layer(&load.under(&format!("model.layers.{n}")), config, n));
     Ok(DecoderWeights {
         embed_tokens: load.matrix("model.embed_tokens.weight", &[vocabulary, hidden])?,
         norm: load.vector("model.norm.weight", &[hidden])?,
@@ -147,7 +154,10 @@ fn weights(load: &Loader, config: &DecoderConfig) -> Result<DecoderWeights, Mode
 fn layer(load: &Loader, config: &DecoderConfig, n: usize) -> Result<LayerWeights, ModelError> {
     let hidden = config.hidden_size;
     let names = |prefix: &str, parts: &[&str]| -> Vec<String> {
-        parts.iter().map(|part| format!("{prefix}.{part}_proj.weight")).collect()
+        parts
+            .iter()
+            .map(|part| format!("{prefix}.{part}_proj.weight"))
+            .collect()
     };
     let gate_up = |prefix: &str, inner: usize| load.stacked(&names(prefix, &["gate", "up"]), inner, hidden);
     let down = |prefix: &str, inner: usize| load.matrix(&names(prefix, &["down"])[0], &[hidden, inner]);
@@ -159,14 +169,18 @@ fn layer(load: &Loader, config: &DecoderConfig, n: usize) -> Result<LayerWeights
     } else {
         let (experts, inner) = (config.n_routed_experts, config.moe_intermediate_size);
         let every = |parts: &[&str]| -> Vec<String> {
-            (0..experts).flat_map(|e| names(&format!("mlp.experts.{e}"), parts)).collect()
+            (0..experts)
+                .flat_map(|e| names(&format!("mlp.experts.{e}"), parts))
+                .collect()
         };
         let shared = config.shared_intermediate_size();
         MlpWeights::Experts {
             gate: load.matrix("mlp.gate.weight", &[experts, hidden])?,
-            gate_up: load
-                .stacked(&every(&["gate", "up"]), inner, hidden)?
-                .reshape((experts, 2 * inner, hidden))?,
+            gate_up: load.stacked(&every(&["gate", "up"]), inner, hidden)?.reshape((
+                experts,
+                2 * inner,
+                hidden,
+            ))?,
             down: load
                 .stacked(&every(&["down"]), hidden, inner)?
                 .reshape((experts, hidden, inner))?,
@@ -279,15 +293,25 @@ impl StepModel for GpuModel {
         let end = start + count;
         let mut parts = Vec::new();
         if start < prompt {
-            parts.push(encoded.embeds.narrow(0, start, end.min(prompt) - start).map_err(said)?);
+            parts.push(
+                encoded
+                    .embeds
+                    .narrow(0, start, end.min(prompt) - start)
+                    .map_err(said)?,
+            );
         }
         if end > prompt {
             let ids = &written[start.max(prompt) - prompt..end - prompt];
             parts.push(self.embed(ids).map_err(said)?);
         }
-        let embeds = Tensor::cat(&parts, 0).and_then(|t| t.contiguous()).map_err(said)?;
+        let embeds = Tensor::cat(&parts, 0)
+            .and_then(|t| t.contiguous())
+            .map_err(said)?;
         let want = if wants_token { Last::Token } else { Last::Nothing };
-        let last = self.decoder.prefill(&embeds, start, &pages(blocks), want).map_err(said)?;
+        let last = self
+            .decoder
+            .prefill(&embeds, start, &pages(blocks), want)
+            .map_err(said)?;
         Ok(match last {
             LastRow::Token(token) => Some(token),
             LastRow::Nothing | LastRow::Logits(_) => None,

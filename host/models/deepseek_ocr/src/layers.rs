@@ -1,10 +1,11 @@
-//! The layers that all towers share: matrices, norms and activations, over whatever the weights are kept in.
+//! The layers that all towers share: matrices and norms, over whatever the weights are kept in.
 //!
 //! On CUDA everything is in the weights' type. On the CPU activations are f32, and weights in 16 bits are widened a
 //! few rows at a time where they are used: a checkpoint in bf16 gives the same numbers as its f32 copy, in half the
 //! memory.
 
 use candle_core::{D, DType, Device, Result, Tensor};
+use ocr_kernels::ops::vision_rows::{Activation, Added, finish};
 
 /// Rows of a 16-bit matrix that are widened at a time on the CPU: with 1,280 columns 1.3 MB, which stays in cache.
 const WIDENED_ROWS: usize = 256;
@@ -26,15 +27,26 @@ impl Linear {
 
     /// `x` of `[.., in]` to `[.., out]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward_into(x, Activation::None, None)
+    }
+
+    /// The same through an activation, and added to a residual.
+    pub fn forward_into(
+        &self,
+        x: &Tensor,
+        activation: Activation,
+        residual: Option<&Tensor>,
+    ) -> Result<Tensor> {
+        let bias = self.bias.as_ref();
+        finish(&self.product(x)?, activation, Added { bias, residual })
+    }
+
+    /// The product alone, without the bias.
+    pub fn product(&self, x: &Tensor) -> Result<Tensor> {
         let mut shape = x.dims().to_vec();
         let inputs = shape.pop().expect("a matrix multiplies rows");
         shape.push(self.weight.dim(0)?);
-        let y = times_transposed(&x.reshape(((), inputs))?, &self.weight)?;
-        let y = match &self.bias {
-            Some(bias) => y.broadcast_add(bias)?,
-            None => y,
-        };
-        y.reshape(shape)
+        times_transposed(&x.reshape(((), inputs))?, &self.weight)?.reshape(shape)
     }
 }
 
@@ -70,21 +82,6 @@ impl LayerNorm {
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         candle_nn::ops::layer_norm(x, &self.weight, &self.bias, self.epsilon)
     }
-}
-
-/// The exact Gaussian error linear unit.
-pub fn gelu(x: &Tensor) -> Result<Tensor> {
-    in_f32(x, Tensor::gelu_erf)
-}
-
-/// `x sigmoid(1.702 x)`, CLIP's approximation.
-pub fn quick_gelu(x: &Tensor) -> Result<Tensor> {
-    in_f32(x, |x| x * candle_nn::ops::sigmoid(&(x * 1.702)?)?)
-}
-
-/// 16-bit values are widened, so that the result is rounded once.
-fn in_f32(x: &Tensor, work: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    work(&x.to_dtype(DType::F32)?)?.to_dtype(x.dtype())
 }
 
 /// The type of activations: f32 on the CPU, the weights' own on CUDA.

@@ -57,8 +57,8 @@ pub use networks::*;
 mod networks {
     pub use crate::config::{ClipConfig, Config, DecoderConfig, SamConfig};
     pub use crate::error::ModelError;
-    pub use crate::mode::Mode;
     pub use crate::load::Loader;
+    pub use crate::mode::Mode;
     pub use crate::model::{Model, Seen};
     pub use crate::ngram::{NgramGuard, NgramRule};
     pub use crate::options::{Options, Place, Precision, TextSink};

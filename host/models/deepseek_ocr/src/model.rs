@@ -77,7 +77,11 @@ impl Model {
                 GpuModel::load(&load, &of_model, &options)
             })?;
             let road = Road::Fast(batch);
-            return Ok(Self { config, tokenizer, road });
+            return Ok(Self {
+                config,
+                tokenizer,
+                road,
+            });
         }
         let device = device(options.place)?;
         let weights = match options.precision {
@@ -91,7 +95,11 @@ impl Model {
             decoder: Decoder::load(&load, &config.decoder)?,
         };
         let road = Road::Plain(Box::new(plain));
-        Ok(Self { config, tokenizer, road })
+        Ok(Self {
+            config,
+            tokenizer,
+            road,
+        })
     }
 
     /// Its dimensions.
@@ -116,7 +124,10 @@ impl Model {
 
     /// Tokens that fit behind a prompt.
     fn room(&self, prompt: &Prompt) -> usize {
-        self.config.decoder.max_position_embeddings.saturating_sub(prompt.ids.len())
+        self.config
+            .decoder
+            .max_position_embeddings
+            .saturating_sub(prompt.ids.len())
     }
 
     /// Writes the answer to a page. `hear` gets each token and says whether to go on. A fast road has one n-gram rule for
@@ -139,7 +150,9 @@ impl Model {
     /// The same on a plain road, with every stage of the prompt handed to `tap`; a fast road has none to show.
     pub fn write_tapped(&self, seen: &Seen, asked: &Asked, tap: &mut Tap) -> Result<Option<Written>> {
         match &self.road {
-            Road::Plain(plain) => plain.write(&self.tokenizer, seen, asked, tap, &mut |_| true).map(Some),
+            Road::Plain(plain) => plain
+                .write(&self.tokenizer, seen, asked, tap, &mut |_| true)
+                .map(Some),
             #[cfg(feature = "cuda")]
             Road::Fast(_) => Ok(None),
         }
@@ -210,12 +223,27 @@ impl Seen {
 }
 
 impl Plain {
-    fn write(&self, tokenizer: &Tokenizer, seen: &Seen, asked: &Asked, tap: &mut Tap, hear: Hear) -> Result<Written> {
+    fn write(
+        &self,
+        tokenizer: &Tokenizer,
+        seen: &Seen,
+        asked: &Asked,
+        tap: &mut Tap,
+        hear: Hear,
+    ) -> Result<Written> {
         let mut text = Text::new(asked, tokenizer);
         let embeds = self.eyes.embeds(seen, |ids| self.decoder.embed(ids), tap)?;
         embeds.device().synchronize()?;
         text.lap("vision");
-        Ok(generate::write(&self.decoder, &embeds, &seen.prompt.ids, asked, text, tap, hear)?)
+        Ok(generate::write(
+            &self.decoder,
+            &embeds,
+            &seen.prompt.ids,
+            asked,
+            text,
+            tap,
+            hear,
+        )?)
     }
 }
 
@@ -229,7 +257,9 @@ pub(crate) struct Eyes {
 impl Eyes {
     /// Takes the tensors of the towers.
     pub fn load(load: &Loader, config: &Config) -> Result<Self> {
-        let levels: Vec<f32> = (0..=255u8).map(|value| (f32::from(value) / 255.0 - MEAN) / MEAN).collect();
+        let levels: Vec<f32> = (0..=255u8)
+            .map(|value| (f32::from(value) / 255.0 - MEAN) / MEAN)
+            .collect();
         Ok(Self {
             vision: Vision::load(load, config)?,
             levels: Tensor::from_vec(levels, 256, load.device())?.to_dtype(load.activations())?,

@@ -81,7 +81,13 @@ impl DeepseekOcr {
     /// The modes in which a page is tried, in order.
     fn modes(&self) -> impl Iterator<Item = Mode> {
         let first = self.options.mode;
-        std::iter::once(first).chain(self.options.retry.iter().copied().filter(move |&mode| mode != first))
+        std::iter::once(first).chain(
+            self.options
+                .retry
+                .iter()
+                .copied()
+                .filter(move |&mode| mode != first),
+        )
     }
 
     /// The page as another engine reads it.
@@ -133,8 +139,11 @@ impl Recognizer for DeepseekOcr {
             let attempt = match self.attempt(job, mode, control) {
                 Ok(attempt) => attempt,
                 Err(RecognizeError::Model(error)) => {
-                    let said = Diagnostic::new(Severity::Warning, "model-failed", error.clone()).on_page(job.number);
-                    return self.fall_back(job, control, &said).ok_or(RecognizeError::Model(error));
+                    let said =
+                        Diagnostic::new(Severity::Warning, "model-failed", error.clone()).on_page(job.number);
+                    return self
+                        .fall_back(job, control, &said)
+                        .ok_or(RecognizeError::Model(error));
                 }
                 // Time ran out on a further attempt: what the first one read is better than nothing.
                 Err(RecognizeError::Deadline(_)) if !looped.is_empty() => break,
@@ -166,7 +175,9 @@ impl DeepseekOcr {
         let cut = match attempt.written.finish {
             Finish::Length => Some((
                 "output-truncated",
-                format!("the text was cut after {tokens} tokens; allow more with --max-new-tokens, or see less of the page with a smaller --mode"),
+                format!(
+                    "the text was cut after {tokens} tokens; allow more with --max-new-tokens, or see less of the page with a smaller --mode"
+                ),
             )),
             Finish::Stopped => Some((
                 "page-timeout",
@@ -177,7 +188,8 @@ impl DeepseekOcr {
         if let Some((code, message)) = cut {
             let info = page.info_mut();
             info.outcome = Outcome::Truncated;
-            info.diagnostics.push(Diagnostic::new(Severity::Warning, code, message).on_page(job.number));
+            info.diagnostics
+                .push(Diagnostic::new(Severity::Warning, code, message).on_page(job.number));
         }
         self.write_down(job, page, &attempt.raw)
     }
@@ -188,7 +200,9 @@ impl DeepseekOcr {
             Finish::Loop(found) => found.start.min(attempt.written.tokens.len()),
             _ => attempt.written.tokens.len(),
         };
-        let best = (0..looped.len()).max_by_key(|&n| good(&looped[n])).expect("an attempt was made");
+        let best = (0..looped.len())
+            .max_by_key(|&n| good(&looped[n]))
+            .expect("an attempt was made");
         let attempt = looped.swap_remove(best);
         let mut page = self.page(job, &attempt, &looped);
         page.info_mut().outcome = Outcome::Repetition;
@@ -208,7 +222,13 @@ impl DeepseekOcr {
 fn running_in_circles(job: &PageJob, attempts: &[Attempt]) -> Diagnostic {
     let tried: Vec<String> = attempts
         .iter()
-        .map(|attempt| format!("{} after {} tokens", attempt.mode.name(), attempt.written.tokens.len()))
+        .map(|attempt| {
+            format!(
+                "{} after {} tokens",
+                attempt.mode.name(),
+                attempt.written.tokens.len()
+            )
+        })
         .collect();
     let message = format!("the text ran in circles in mode {}", tried.join(", in mode "));
     Diagnostic::new(Severity::Warning, "repetition", message).on_page(job.number)

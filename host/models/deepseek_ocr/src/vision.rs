@@ -14,8 +14,8 @@ use crate::error::ModelError;
 use crate::layers::Linear;
 use crate::load::Loader;
 use crate::taps::Tap;
-use clip::Clip;
 use candle_core::{Result, Tensor};
+use clip::Clip;
 use sam::Sam;
 
 /// Both towers and the projector.

@@ -13,7 +13,13 @@ use std::collections::BTreeMap;
 const MOST_ERROR: f64 = 1e-4;
 
 fn seen_of(model: &Model, fixture: &Fixture) -> Seen {
-    let Fixture { image, mode, max_crops, task, .. } = fixture;
+    let Fixture {
+        image,
+        mode,
+        max_crops,
+        task,
+        ..
+    } = fixture;
     Seen::new(model.tokenizer(), image, *mode, *max_crops, task).unwrap()
 }
 
@@ -33,7 +39,9 @@ fn stages(model: &Model, fixture: &Fixture) -> (BTreeMap<String, Vec<f32>>, Vec<
         },
         stop: Stop::Never,
     };
-    let written = model.write_tapped(&seen, &asked, &mut Tap::on(&mut hear)).unwrap();
+    let written = model
+        .write_tapped(&seen, &asked, &mut Tap::on(&mut hear))
+        .unwrap();
     assert_eq!(written.unwrap().tokens.len(), 1);
     (stages, seen.prompt.ids)
 }
@@ -63,7 +71,9 @@ fn compare(precision: Precision) {
         assert_eq!(ids, fixture.ids("prompt_ids"), "{name}");
         let (mut compared, mut off) = (0, Vec::new());
         for (stage, expected) in fixture.stages() {
-            let found = stages.get(&stage).unwrap_or_else(|| panic!("{name}: no stage {stage}"));
+            let found = stages
+                .get(&stage)
+                .unwrap_or_else(|| panic!("{name}: no stage {stage}"));
             let found: Vec<f32> = found.iter().copied().step_by(expected.stride).collect();
             assert_eq!(found.len(), expected.values.len(), "{name}: {stage}");
             let square = |values: &mut dyn Iterator<Item = f64>| values.map(|v| v * v).sum::<f64>().sqrt();
@@ -86,7 +96,11 @@ fn compare(precision: Precision) {
             allowed: Vec::new(),
             ..guard.clone()
         };
-        for (expected, rule) in [("tokens", none), ("tokens.ngram_all", all), ("tokens.ngram_window", guard)] {
+        for (expected, rule) in [
+            ("tokens", none),
+            ("tokens.ngram_all", all),
+            ("tokens.ngram_window", guard),
+        ] {
             let expected_ids = fixture.ids(expected);
             let found = tokens(&model, &fixture, &rule, fixture.count);
             assert_eq!(found, expected_ids, "{name}: {expected}");

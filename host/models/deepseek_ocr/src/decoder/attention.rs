@@ -64,7 +64,10 @@ impl LayerCache {
                 Ok::<_, candle_core::Error>(new)
             };
             let old = self.kept.take();
-            self.kept = Some((grown(old.as_ref().map(|o| &o.0))?, grown(old.as_ref().map(|o| &o.1))?));
+            self.kept = Some((
+                grown(old.as_ref().map(|o| &o.0))?,
+                grown(old.as_ref().map(|o| &o.1))?,
+            ));
         }
         let (keys, values) = self.kept.as_ref().expect("there is room now");
         keys.slice_set(&k.contiguous()?, 2, start)?;
@@ -85,7 +88,13 @@ pub struct Attention {
 
 impl Attention {
     /// `x` of `[tokens, hidden]`, the first at position `start`.
-    pub fn forward(&self, x: &Tensor, rotary: &Rotary, cache: &mut LayerCache, start: usize) -> Result<Tensor> {
+    pub fn forward(
+        &self,
+        x: &Tensor,
+        rotary: &Rotary,
+        cache: &mut LayerCache,
+        start: usize,
+    ) -> Result<Tensor> {
         let (tokens, hidden) = x.dims2()?;
         let head = hidden / self.heads;
         let qkv = times_transposed(x, &self.qkv)?.reshape((1, tokens, 3, self.heads, head))?;
@@ -100,7 +109,10 @@ impl Attention {
             _ => scores.broadcast_add(&causal_mask(tokens, start + tokens, x.device())?)?,
         };
         let attended = softmax(&scores)?.matmul(&wide(&v)?)?.to_dtype(x.dtype())?;
-        times_transposed(&attended.transpose(0, 1)?.reshape((tokens, hidden))?, &self.o_proj)
+        times_transposed(
+            &attended.transpose(0, 1)?.reshape((tokens, hidden))?,
+            &self.o_proj,
+        )
     }
 }
 

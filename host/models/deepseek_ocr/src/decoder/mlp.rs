@@ -46,7 +46,9 @@ pub struct MixtureOfExperts {
 impl MixtureOfExperts {
     /// `[tokens, hidden]` to the same. The routed experts are summed in f32 and rounded before the shared ones are added.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let logits = x.to_dtype(DType::F32)?.matmul(&self.gate.to_dtype(DType::F32)?.t()?)?;
+        let logits = x
+            .to_dtype(DType::F32)?
+            .matmul(&self.gate.to_dtype(DType::F32)?.t()?)?;
         let weights = candle_nn::ops::softmax_last_dim(&logits)?;
         let routed = match x.device().is_cpu() {
             true => self.routed_by_host(x, &weights)?,
@@ -102,7 +104,9 @@ impl MixtureOfExperts {
         let x = x.contiguous()?.reshape((tokens * self.per_token, 1, hidden))?;
         let inner = swiglu(&x.matmul(&self.gate_up.index_select(&chosen, 0)?.transpose(1, 2)?)?)?;
         let made = inner.matmul(&self.down.index_select(&chosen, 0)?.transpose(1, 2)?)?;
-        let made = made.reshape((tokens, self.per_token, hidden))?.to_dtype(DType::F32)?;
+        let made = made
+            .reshape((tokens, self.per_token, hidden))?
+            .to_dtype(DType::F32)?;
         made.broadcast_mul(&weights)?.sum(1)
     }
 

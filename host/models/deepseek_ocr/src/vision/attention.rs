@@ -59,7 +59,10 @@ impl RelativePositions {
         let by_row = q.transpose(0, 1)?.contiguous()?.reshape((s, outer * s, head))?;
         let by_row = by_row.matmul(&self.rows.transpose(1, 2)?)?;
         let by_row = by_row.reshape((s, outer, s, s))?.transpose(0, 1)?;
-        let by_column = q.permute((2, 0, 1, 3))?.contiguous()?.reshape((s, outer * s, head))?;
+        let by_column = q
+            .permute((2, 0, 1, 3))?
+            .contiguous()?
+            .reshape((s, outer * s, head))?;
         let by_column = by_column.matmul(&self.columns.transpose(1, 2)?)?;
         let by_column = by_column.reshape((s, outer, s, s))?.permute((1, 2, 0, 3))?;
         Tensor::cat(&[by_row, by_column], 3)?.reshape((outer, tokens, 2 * s))
@@ -72,14 +75,20 @@ pub fn attend(qkv: &Tensor, heads: usize, positions: Option<&RelativePositions>)
     let (batch, tokens, width) = qkv.dims3()?;
     let head = width / 3 / heads;
     #[cfg(feature = "cuda")]
-    if qkv.device().is_cuda() && qkv.dtype() == DType::BF16 && head == ocr_kernels::ops::vision_attention::HEAD_DIM {
+    if qkv.device().is_cuda()
+        && qkv.dtype() == DType::BF16
+        && head == ocr_kernels::ops::vision_attention::HEAD_DIM
+    {
         let bias = positions.map(|positions| ocr_kernels::RelativePosition {
             height: &positions.tables[0],
             width: &positions.tables[1],
         });
-        return ocr_kernels::vision_attention(&qkv.contiguous()?, heads, bias).map_err(candle_core::Error::wrap);
+        return ocr_kernels::vision_attention(&qkv.contiguous()?, heads, bias)
+            .map_err(candle_core::Error::wrap);
     }
-    let qkv = qkv.reshape((batch, tokens, 3, heads, head))?.permute((2, 0, 3, 1, 4))?;
+    let qkv = qkv
+        .reshape((batch, tokens, 3, heads, head))?
+        .permute((2, 0, 3, 1, 4))?;
     let part = |n: usize| {
         let part = qkv.get(n)?.contiguous()?;
         part.reshape((batch * heads, tokens, head))
@@ -130,15 +139,16 @@ mod tests {
         let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).sum::<f32>();
         let row = |table: &Tensor, n: usize| table.get(n).unwrap().to_vec1::<f32>().unwrap();
         let mut out = vec![0f32; batch * tokens * heads * head];
-        for (b, i, h) in (0..batch).flat_map(|b| {
-            (0..tokens).flat_map(move |i| (0..heads).map(move |h| (b, i, h)))
-        }) {
+        for (b, i, h) in
+            (0..batch).flat_map(|b| (0..tokens).flat_map(move |i| (0..heads).map(move |h| (b, i, h))))
+        {
             let q = at(b, i, 0, h);
             let scores: Vec<f32> = (0..tokens)
                 .map(|j| {
                     let score = dot(q, at(b, j, 1, h)) / (head as f32).sqrt();
                     let bias = tables.map_or(0.0, |(rows, columns, s)| {
-                        dot(q, &row(rows, i / s + s - 1 - j / s)) + dot(q, &row(columns, i % s + s - 1 - j % s))
+                        dot(q, &row(rows, i / s + s - 1 - j / s))
+                            + dot(q, &row(columns, i % s + s - 1 - j % s))
                     });
                     (score + bias).exp()
                 })
@@ -146,7 +156,9 @@ mod tests {
             let sum: f32 = scores.iter().sum();
             let to = &mut out[(b * tokens + i) * heads * head + h * head..][..head];
             for (j, score) in scores.iter().enumerate() {
-                to.iter_mut().zip(at(b, j, 2, h)).for_each(|(o, v)| *o += score / sum * v);
+                to.iter_mut()
+                    .zip(at(b, j, 2, h))
+                    .for_each(|(o, v)| *o += score / sum * v);
             }
         }
         out

@@ -7,9 +7,10 @@ use super::attention::attend;
 use super::resample;
 use crate::config::ClipConfig;
 use crate::error::ModelError;
-use crate::layers::{LayerNorm, Linear, quick_gelu};
+use crate::layers::{LayerNorm, Linear};
 use crate::load::Loader;
 use candle_core::{Device, Result, Tensor};
+use ocr_kernels::ops::vision_rows::Activation;
 use std::collections::HashMap;
 use std::sync::Mutex;
 
@@ -44,7 +45,9 @@ impl Clip {
         let load = load.under("model.vision_model");
         let width = config.width;
         Ok(Self {
-            class_embedding: load.vector("embeddings.class_embedding", &[width])?.reshape((1, 1, width))?,
+            class_embedding: load
+                .vector("embeddings.class_embedding", &[width])?
+                .reshape((1, 1, width))?,
             positions: Mutex::default(),
             position_embedding: load.plain(
                 "embeddings.position_embedding.weight",
@@ -81,9 +84,13 @@ impl Clip {
             TRAINED_GRID => square.to_vec(),
             _ => resample::bicubic(square, TRAINED_GRID, width, grid),
         };
-        let table = Tensor::from_vec([class, &square].concat(), (1, grid * grid + 1, width), &Device::Cpu)?
-            .to_dtype(self.class_embedding.dtype())?
-            .to_device(self.class_embedding.device())?;
+        let table = Tensor::from_vec(
+            [class, &square].concat(),
+            (1, grid * grid + 1, width),
+            &Device::Cpu,
+        )?
+        .to_dtype(self.class_embedding.dtype())?
+        .to_device(self.class_embedding.device())?;
         made.insert(grid, table.clone());
         Ok(table)
     }
@@ -105,8 +112,10 @@ impl Layer {
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let qkv = self.qkv_proj.forward(&self.layer_norm1.forward(x)?)?;
-        let x = (x + self.out_proj.forward(&attend(&qkv, self.heads, None)?)?)?;
-        let inner = quick_gelu(&self.fc1.forward(&self.layer_norm2.forward(&x)?)?)?;
-        &x + self.fc2.forward(&inner)?
+        let attended = attend(&qkv, self.heads, None)?;
+        let x = &self.out_proj.forward_into(&attended, Activation::None, Some(x))?;
+        let inner = self.layer_norm2.forward(x)?;
+        let inner = self.fc1.forward_into(&inner, Activation::QuickGelu, None)?;
+        self.fc2.forward_into(&inner, Activation::None, Some(x))
     }
 }

@@ -8,9 +8,10 @@ use super::attention::{RelativePositions, attend};
 use super::resample;
 use crate::config::SamConfig;
 use crate::error::ModelError;
-use crate::layers::{LayerNorm, Linear, gelu};
+use crate::layers::{LayerNorm, Linear};
 use crate::load::Loader;
 use candle_core::{Device, Result, Tensor};
+use ocr_kernels::ops::vision_rows::{Activation, Added, cut_windows, join_windows};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
@@ -78,13 +79,18 @@ impl Sam {
                 bias: Some(load.vector("patch_embed.proj.bias", &[width])?),
             },
             pos_embed: Resized {
-                like: load.vector("pos_embed", &[1, TRAINED_GRID, TRAINED_GRID, width])?.narrow(1, 0, 1)?,
+                like: load
+                    .vector("pos_embed", &[1, TRAINED_GRID, TRAINED_GRID, width])?
+                    .narrow(1, 0, 1)?,
                 table: pos_embed,
                 width,
                 made: Mutex::default(),
             },
             blocks,
-            neck_0: Linear::new(load.matrix("neck.0.weight", &[neck, width, 1, 1])?.reshape((neck, width))?),
+            neck_0: Linear::new(
+                load.matrix("neck.0.weight", &[neck, width, 1, 1])?
+                    .reshape((neck, width))?,
+            ),
             neck_1: load.layer_norm("neck.1", neck, EPSILON)?,
             neck_2: load.vector("neck.2.weight", &[neck, neck, 3, 3])?,
             neck_3: load.layer_norm("neck.3", neck, EPSILON)?,
@@ -100,14 +106,19 @@ impl Sam {
         let patches = pixels.reshape(&[count, 3, grid, PATCH_PX, grid, PATCH_PX][..])?;
         let patches = patches.permute(vec![0, 2, 4, 1, 3, 5])?.contiguous()?;
         let patches = patches.reshape((count, grid, grid, 3 * PATCH_PX * PATCH_PX))?;
-        let mut x = self.patch_embed.forward(&patches)?.broadcast_add(&self.pos_embed.at(grid)?)?;
+        let mut x = self
+            .patch_embed
+            .forward(&patches)?
+            .broadcast_add(&self.pos_embed.at(grid)?)?;
         for block in &self.blocks {
             x = block.forward(&x)?;
         }
         let x = self.neck_1.forward(&self.neck_0.forward(&x)?)?;
         let x = channels_first(&x)?.conv2d(&self.neck_2, 1, 1, 1, 1)?;
         let x = self.neck_3.forward(&channels_last(&x)?)?;
-        channels_first(&x)?.conv2d(&self.net_2, 1, 2, 1, 1)?.conv2d(&self.net_3, 1, 2, 1, 1)
+        channels_first(&x)?
+            .conv2d(&self.net_2, 1, 2, 1, 1)?
+            .conv2d(&self.net_3, 1, 2, 1, 1)
     }
 }
 
@@ -162,22 +173,37 @@ impl Block {
 
     /// `[N, grid, grid, width]` to the same.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (count, side, _, _) = x.dims4()?;
         let normed = self.norm1.forward(x)?;
-        let attended = match self.is_global {
-            true => self.attend(&normed)?,
-            false => in_windows(&normed, |windows| self.attend(windows))?,
+        let x = &match self.is_global {
+            true => self
+                .proj
+                .forward_into(&self.attend(&normed)?, Activation::None, Some(x))?,
+            // Windows are padded, which upstream does not mask: the padding takes part.
+            false => {
+                let attended = self.attend(&cut_windows(&normed, WINDOW)?)?;
+                let added = Added {
+                    bias: self.proj.bias.as_ref(),
+                    residual: Some(x),
+                };
+                join_windows(&self.proj.product(&attended)?, count, side, added)?
+            }
         };
-        let x = (x + attended)?;
-        let inner = gelu(&self.lin1.forward(&self.norm2.forward(&x)?)?)?;
-        &x + self.lin2.forward(&inner)?
+        let inner = self
+            .lin1
+            .forward_into(&self.norm2.forward(x)?, Activation::Gelu, None)?;
+        self.lin2.forward_into(&inner, Activation::None, Some(x))
     }
 
-    /// Attention over whole grids `[N, side, side, width]`.
+    /// Attention over whole grids `[N, side, side, width]`, without the projection behind it.
     fn attend(&self, grids: &Tensor) -> Result<Tensor> {
         let (count, side, _, width) = grids.dims4()?;
-        let qkv = self.qkv.forward(grids)?.reshape((count, side * side, 3 * width))?;
+        let qkv = self
+            .qkv
+            .forward(grids)?
+            .reshape((count, side * side, 3 * width))?;
         let attended = attend(&qkv, self.heads, Some(&*self.positions(side)?))?;
-        self.proj.forward(&attended)?.reshape((count, side, side, width))
+        attended.reshape((count, side, side, width))
     }
 
     fn positions(&self, side: usize) -> Result<Arc<RelativePositions>> {
@@ -185,7 +211,12 @@ impl Block {
         if let Some(positions) = made.get(&side) {
             return Ok(positions.clone());
         }
-        let head = self.rel_pos[0].len() / if self.is_global { 2 * TRAINED_GRID - 1 } else { 2 * WINDOW - 1 };
+        let head = self.rel_pos[0].len()
+            / if self.is_global {
+                2 * TRAINED_GRID - 1
+            } else {
+                2 * WINDOW - 1
+            };
         let table = |values: &Vec<f32>| {
             let (rows, wanted) = (values.len() / head, 2 * side - 1);
             let values = match rows == wanted {
@@ -200,41 +231,5 @@ impl Block {
         let positions = Arc::new(RelativePositions::new(&table(rows)?, &table(columns)?, side)?);
         made.insert(side, positions.clone());
         Ok(positions)
-    }
-}
-
-/// Cuts `[N, side, side, width]` into windows, padded with zeros on the right and below (which upstream does not
-/// mask: they take part), lets `work` loose on `[N * windows, 14, 14, width]`, and puts the result together.
-fn in_windows(x: &Tensor, work: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Tensor> {
-    let (count, side, _, width) = x.dims4()?;
-    let across = side.div_ceil(WINDOW);
-    let padded = across * WINDOW;
-    let x = x.pad_with_zeros(1, 0, padded - side)?.pad_with_zeros(2, 0, padded - side)?;
-    let order = vec![0, 1, 3, 2, 4, 5];
-    let windows = x.reshape(&[count, across, WINDOW, across, WINDOW, width][..])?;
-    let windows = windows.permute(order.clone())?.contiguous()?;
-    let done = work(&windows.reshape((count * across * across, WINDOW, WINDOW, width))?)?;
-    let whole = done.reshape(&[count, across, across, WINDOW, WINDOW, width][..])?;
-    let whole = whole.permute(order)?.contiguous()?.reshape((count, padded, padded, width))?;
-    whole.narrow(1, 0, side)?.narrow(2, 0, side)?.contiguous()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use candle_core::DType;
-
-    #[test]
-    fn windows_come_back_where_they_were() -> Result<()> {
-        let x = Tensor::arange(0f32, (2 * 32 * 32 * 3) as f32, &Device::Cpu)?.reshape((2, 32, 32, 3))?;
-        let same = in_windows(&x, |windows| {
-            assert_eq!(windows.dims(), [2 * 9, WINDOW, WINDOW, 3]);
-            // The last window holds the last 4 x 4 patches and zeros.
-            let last = windows.get(17)?.abs()?.sum(2)?.ne(0f32)?.to_dtype(DType::F32)?;
-            assert_eq!(last.sum_all()?.to_scalar::<f32>()?, 16.0);
-            Ok(windows.clone())
-        })?;
-        assert_eq!((x - same)?.abs()?.max_all()?.to_scalar::<f32>()?, 0.0);
-        Ok(())
     }
 }

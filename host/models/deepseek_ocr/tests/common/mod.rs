@@ -60,17 +60,24 @@ impl Fixture {
         let file = SafeTensors::deserialize(&self.bytes).unwrap();
         let view = file.tensor(name).unwrap();
         let width = view.data().len() / view.shape().iter().product::<usize>();
-        view.data().chunks_exact(width).map(|id| u32::from_le_bytes(id[..4].try_into().unwrap())).collect()
+        view.data()
+            .chunks_exact(width)
+            .map(|id| u32::from_le_bytes(id[..4].try_into().unwrap()))
+            .collect()
     }
 
     /// The stages in f32 by name.
     pub fn stages(&self) -> Vec<(String, Kept)> {
         let file = SafeTensors::deserialize(&self.bytes).unwrap();
-        let floats = file.tensors().into_iter().filter(|(name, view)| {
-            view.dtype() == safetensors::Dtype::F32 && name != "top.values"
-        });
+        let floats = file
+            .tensors()
+            .into_iter()
+            .filter(|(name, view)| view.dtype() == safetensors::Dtype::F32 && name != "top.values");
         let kept = floats.map(|(name, view)| {
-            let values = view.data().chunks_exact(4).map(|v| f32::from_le_bytes(v.try_into().unwrap()));
+            let values = view
+                .data()
+                .chunks_exact(4)
+                .map(|v| f32::from_le_bytes(v.try_into().unwrap()));
             let values = values.collect();
             let stride = self.metadata.get(&name).map_or(1, |text| {
                 let said: Value = serde_json::from_str(text).unwrap();
@@ -87,7 +94,12 @@ impl Fixture {
         NgramRule {
             size: guard["size"].as_u64().unwrap() as usize,
             window: Some(guard["window"].as_u64().unwrap() as usize),
-            allowed: guard["allow"].as_array().unwrap().iter().map(|id| id.as_u64().unwrap() as u32).collect(),
+            allowed: guard["allow"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|id| id.as_u64().unwrap() as u32)
+                .collect(),
         }
     }
 }
