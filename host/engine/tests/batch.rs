@@ -88,8 +88,8 @@ impl StepModel for EchoModel {
     ) -> Result<Option<u32>, String> {
         let all = [encoded, written].concat();
         assert!(count > 0 && count <= self.capacity.chunk && start + count <= all.len());
-        for at in start..start + count {
-            self.cache[Self::place(blocks, at)] = Some(all[at]);
+        for (at, &token) in all.iter().enumerate().skip(start).take(count) {
+            self.cache[Self::place(blocks, at)] = Some(token);
         }
         Ok(wants_token.then(|| self.read(blocks, start + count)))
     }

@@ -8,6 +8,7 @@ use crate::WeightsError;
 use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A repository's folder in a cache.
 #[derive(Debug, Clone)]
@@ -106,10 +107,13 @@ fn link(_target: &Path, blob: &Path, aside: &Path) -> std::io::Result<()> {
     fs::hard_link(blob, aside)
 }
 
-/// Makes a file aside and renames it, so that `path` is always old or new and whole.
+/// Makes a file aside and renames it, so that `path` is always old or new and whole. Its name is no other's, neither of
+/// another process nor of another fetch in this one.
 fn replace(path: &Path, make: impl FnOnce(&Path) -> std::io::Result<()>) -> Result<(), WeightsError> {
+    static MADE: AtomicU64 = AtomicU64::new(0);
     let mut aside = path.as_os_str().to_owned();
-    aside.push(format!(".{}.aside", std::process::id()));
+    let number = MADE.fetch_add(1, Ordering::Relaxed);
+    aside.push(format!(".{}.{number}.aside", std::process::id()));
     let aside = PathBuf::from(aside);
     match fs::remove_file(&aside) {
         Err(e) if e.kind() != ErrorKind::NotFound => return Err(WeightsError::io("remove", &aside)(e)),

@@ -2,8 +2,11 @@
 
 use candle_core::{Result, Tensor};
 
+/// Takes a stage: its name and its value.
+pub type Hearer<'a> = &'a mut dyn FnMut(&str, &Tensor) -> Result<()>;
+
 /// Hears every stage by name, or nothing.
-pub struct Tap<'a>(Option<&'a mut dyn FnMut(&str, &Tensor) -> Result<()>>);
+pub struct Tap<'a>(Option<Hearer<'a>>);
 
 impl<'a> Tap<'a> {
     /// Hears nothing and costs nothing.
@@ -12,13 +15,8 @@ impl<'a> Tap<'a> {
     }
 
     /// Hands each stage to `hear`.
-    pub fn on(hear: &'a mut dyn FnMut(&str, &Tensor) -> Result<()>) -> Self {
+    pub fn on(hear: Hearer<'a>) -> Self {
         Self(Some(hear))
-    }
-
-    /// Whether anybody listens.
-    pub fn is_on(&self) -> bool {
-        self.0.is_some()
     }
 
     pub(crate) fn take(&mut self, name: impl FnOnce() -> String, value: &Tensor) -> Result<()> {
