@@ -26,8 +26,6 @@ const THREAD: &str = "ocr-gpu";
 /// What a sequence says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Said {
-    /// Its prompt was read; the time for the first token runs from here.
-    Prefilled,
     /// Its next token.
     Token(u32),
     /// It has written its end token, or as much as it may.
@@ -289,8 +287,8 @@ impl<M: StepModel> Thread<M> {
             return self.end(id, Some(Said::Failed("a prompt was encoded twice".into())));
         };
         let encoded = self.model.encode(prompt);
-        let fits = encoded.and_then(|(encoded, tokens)| {
-            self.scheduler.encoded(id, tokens)?;
+        let fits = encoded.and_then(|(encoded, prefix)| {
+            self.scheduler.encoded(id, prefix)?;
             Ok(encoded)
         });
         match (fits, self.kept.get_mut(&id)) {
@@ -306,7 +304,7 @@ impl<M: StepModel> Thread<M> {
             return self.end(id, Some(Said::Failed("a prompt was not encoded".into())));
         };
         let written = self.scheduler.written(id);
-        let wants_token = last && written.is_empty();
+        let wants_token = last && self.scheduler.newest(id).is_none();
         let blocks = self.scheduler.blocks_of(id);
         let token = match self
             .model
@@ -319,11 +317,10 @@ impl<M: StepModel> Thread<M> {
             return;
         };
         if let Some(token) = token {
-            self.say(id, Said::Prefilled);
             self.say(id, Said::Token(token));
         }
         let written = self.scheduler.written(id);
-        let Some(&token) = written.last() else {
+        let Some(token) = self.scheduler.newest(id) else {
             return self.end(id, Some(Said::Failed("prefill gave no token".into())));
         };
         let encoded = self

@@ -20,5 +20,5 @@ pub use blocks::{BlockId, Blocks};
 pub use job::PageJob;
 pub use recognizer::{Control, RecognizeError, Recognizer};
 pub use scheduler::{Change, Order, Scheduler, SequenceId, Step};
-pub use step_model::{Capacity, Entry, StepModel};
+pub use step_model::{Capacity, Entry, Prefix, StepModel};
 pub use worker::{Engine, EngineHandle, Ticket};

@@ -5,7 +5,7 @@
 //! is pre-empted keeps what it has written and is filled again from that.
 
 use crate::blocks::{BlockId, Blocks};
-use crate::step_model::Capacity;
+use crate::step_model::{Capacity, Prefix};
 use crate::waiting::Waiting;
 use std::collections::HashMap;
 
@@ -61,8 +61,8 @@ pub enum Change {
 #[derive(Debug)]
 struct Sequence {
     order: Order,
-    /// Tokens of the prompt, once it was encoded.
-    prompt: Option<usize>,
+    /// The prompt, once it was encoded.
+    prefix: Option<Prefix>,
     written: Vec<u32>,
     /// Tokens that steps which were begun have written or will write.
     begun: usize,
@@ -88,9 +88,15 @@ enum Place {
 }
 
 impl Sequence {
-    /// Tokens to have in the cache before it enters its row: all but the newest.
+    fn prompt(&self) -> usize {
+        self.prefix.map_or(0, |prefix| prefix.tokens)
+    }
+
+    /// Tokens to have in the cache before it enters its row: all but the newest, which its first step reads. A prompt
+    /// that ends in an image goes in whole.
     fn to_fill(&self) -> usize {
-        self.prompt.unwrap_or(0) + self.written.len().saturating_sub(1)
+        let is_whole = self.written.is_empty() && self.prefix.is_some_and(|prefix| prefix.last.is_none());
+        (self.prompt() + self.written.len()).saturating_sub(usize::from(!is_whole))
     }
 }
 
@@ -131,7 +137,7 @@ impl Scheduler {
         self.waiting.push(order.priority, &order.tenant, id, false);
         let sequence = Sequence {
             order,
-            prompt: None,
+            prefix: None,
             written: Vec::new(),
             begun: 0,
             blocks: Vec::new(),
@@ -170,7 +176,14 @@ impl Scheduler {
     pub fn length(&self, id: SequenceId) -> usize {
         self.sequences
             .get(&id)
-            .map_or(0, |s| s.prompt.unwrap_or(0) + s.written.len())
+            .map_or(0, |s| s.prompt() + s.written.len())
+    }
+
+    /// The token that a sequence's first step in its row reads.
+    pub fn newest(&self, id: SequenceId) -> Option<u32> {
+        let sequence = self.sequences.get(&id)?;
+        let last = sequence.written.last().copied();
+        last.or(sequence.prefix.and_then(|prefix| prefix.last))
     }
 
     /// A sequence's row, once it was admitted.
@@ -217,7 +230,7 @@ impl Scheduler {
         let Place::Filling { done, .. } = sequence.place else {
             unreachable!("who is filled has a row")
         };
-        if sequence.prompt.is_none() {
+        if sequence.prefix.is_none() {
             return Some(Step::Encode(id));
         }
         let fill = sequence.to_fill();
@@ -245,7 +258,7 @@ impl Scheduler {
         let Some(&id) = self.waiting.peek() else { return };
         let decoding = self.rows.iter().flatten().count();
         let sequence = &self.sequences[&id];
-        let need = match sequence.prompt {
+        let need = match sequence.prefix {
             Some(_) => self.blocks.for_tokens(sequence.to_fill() + 1),
             None => 1,
         };
@@ -266,7 +279,7 @@ impl Scheduler {
             let Some(id) = self.in_row(row) else { continue };
             let sequence = self.sequences.get_mut(&id).expect("who has a row lives");
             // The token that the step reads is written to the cache; the one it makes needs no place yet.
-            let tokens = sequence.prompt.unwrap_or(0) + sequence.begun;
+            let tokens = sequence.prompt() + sequence.begun;
             let before = sequence.blocks.len();
             while !self
                 .blocks
@@ -323,13 +336,14 @@ impl Scheduler {
         }
     }
 
-    /// A prompt was encoded and has so many tokens. Answers why it can't be written, if it can't.
-    pub fn encoded(&mut self, id: SequenceId, tokens: usize) -> Result<(), String> {
+    /// A prompt was encoded. Answers why it can't be written, if it can't.
+    pub fn encoded(&mut self, id: SequenceId, prefix: Prefix) -> Result<(), String> {
+        let tokens = prefix.tokens;
         self.decode_is_due = true;
         let Some(sequence) = self.sequences.get_mut(&id) else {
             return Ok(());
         };
-        sequence.prompt = Some(tokens);
+        sequence.prefix = Some(prefix);
         let room = self.capacity.context.saturating_sub(tokens);
         sequence.order.most = sequence.order.most.min(room);
         if sequence.order.most == 0 {

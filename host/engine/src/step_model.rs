@@ -17,16 +17,25 @@ pub struct Capacity {
     pub chunk: usize,
 }
 
+/// A prompt as it goes into the batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Prefix {
+    /// Its tokens.
+    pub tokens: usize,
+    /// The last of them, where a step can read it by its id; `None`: it is part of an image.
+    pub last: Option<u32>,
+}
+
 /// A sequence as it begins to decode in a row of the batch.
 #[derive(Debug, Clone, Copy)]
 pub struct Entry<'a> {
-    /// The newest token, which the next step reads.
+    /// The newest token, which the next step reads: of what was written, or the prompt's last.
     pub token: u32,
     /// Tokens of the sequence, counting that one; the others are in the cache.
     pub length: usize,
     /// Its blocks of the cache.
     pub blocks: &'a [BlockId],
-    /// What was written so far, counting the newest token.
+    /// What was written so far.
     pub written: &'a [u32],
 }
 
@@ -43,11 +52,12 @@ pub trait StepModel {
     /// How much there is room for.
     fn capacity(&self) -> Capacity;
 
-    /// Makes the decoder's input of a prompt, and says how many tokens it has.
-    fn encode(&mut self, prompt: Self::Prompt) -> Result<(Self::Encoded, usize), String>;
+    /// Makes the decoder's input of a prompt.
+    fn encode(&mut self, prompt: Self::Prompt) -> Result<(Self::Encoded, Prefix), String>;
 
     /// Runs tokens `start .. start + count` of the prompt followed by `written` through the decoder, into `blocks`.
-    /// With `wants_token` it answers the token that follows them.
+    /// With `wants_token` it waits and answers the token that follows them; that is asked for only where no step can
+    /// read the prompt's last token.
     fn prefill(
         &mut self,
         encoded: &Self::Encoded,

@@ -1,6 +1,6 @@
 //! Many sequences at once through a model that reads its own cache: a block in the wrong hands changes the text.
 
-use ocr_engine::{Batch, BlockId, Capacity, Entry, Order, Said, StepModel, Writing};
+use ocr_engine::{Batch, BlockId, Capacity, Entry, Order, Prefix, Said, StepModel, Writing};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -68,13 +68,15 @@ impl StepModel for EchoModel {
         self.capacity
     }
 
-    fn encode(&mut self, prompt: Vec<u32>) -> Result<(Vec<u32>, usize), String> {
+    fn encode(&mut self, prompt: Vec<u32>) -> Result<(Vec<u32>, Prefix), String> {
         self.encodes.fetch_add(1, Ordering::Relaxed);
         if prompt[0] == 666 {
             return Err("an evil page".into());
         }
-        let count = prompt.len();
-        Ok((prompt, count))
+        // Odd last tokens stand for images, which no step can read by an id.
+        let last = prompt.last().copied().filter(|token| token % 2 == 0);
+        let tokens = prompt.len();
+        Ok((prompt, Prefix { tokens, last }))
     }
 
     fn prefill(
@@ -88,14 +90,17 @@ impl StepModel for EchoModel {
     ) -> Result<Option<u32>, String> {
         let all = [encoded, written].concat();
         assert!(count > 0 && count <= self.capacity.chunk && start + count <= all.len());
+        assert!(!wants_token || encoded.last().is_some_and(|token| token % 2 == 1));
         for (at, &token) in all.iter().enumerate().skip(start).take(count) {
             self.cache[Self::place(blocks, at)] = Some(token);
         }
         Ok(wants_token.then(|| self.read(blocks, start + count)))
     }
 
-    fn enter(&mut self, row: usize, _: &Vec<u32>, entry: Entry<'_>) -> Result<(), String> {
-        assert!(self.rows[row].is_none() && entry.written.last() == Some(&entry.token));
+    fn enter(&mut self, row: usize, prompt: &Vec<u32>, entry: Entry<'_>) -> Result<(), String> {
+        assert!(self.rows[row].is_none());
+        let newest = entry.written.last().or(prompt.last());
+        assert_eq!(newest, Some(&entry.token));
         self.rows[row] = Some(Row {
             token: entry.token,
             length: entry.length,
@@ -166,7 +171,6 @@ fn listen(writing: &Writing) -> Result<Vec<u32>, String> {
     let mut tokens = Vec::new();
     loop {
         match writing.next(Duration::from_secs(20)).expect("it goes on") {
-            Said::Prefilled => assert!(tokens.is_empty()),
             Said::Token(token) => tokens.push(token),
             Said::End => return Ok(tokens),
             Said::Failed(why) => return Err(why),

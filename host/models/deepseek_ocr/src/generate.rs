@@ -126,6 +126,12 @@ impl Text {
         }
     }
 
+    /// Whether nothing was written yet.
+    #[cfg(feature = "cuda")]
+    pub fn is_empty(&self) -> bool {
+        self.tokens.is_empty()
+    }
+
     /// Ends a stage.
     pub fn lap(&mut self, stage: &'static str) {
         let now = Instant::now();

@@ -11,7 +11,7 @@ use crate::ngram::NgramRule;
 use crate::options::Options;
 use crate::taps::Tap;
 use candle_core::{DType, Tensor};
-use ocr_engine::{BlockId, Capacity, Entry, StepModel};
+use ocr_engine::{BlockId, Capacity, Entry, Prefix, StepModel};
 use ocr_kernels::{
     DecoderWeights, Last, LastRow, LayerWeights, MlpWeights, NgramGuard, RowState, Stage, StepDecoder,
     StepOptions, dimensions, free_memory,
@@ -274,10 +274,12 @@ impl StepModel for GpuModel {
         }
     }
 
-    fn encode(&mut self, seen: Seen) -> Result<(Embedded, usize), String> {
+    fn encode(&mut self, seen: Seen) -> Result<(Embedded, Prefix), String> {
         let embedded = self.see(&seen, &mut Tap::off()).map_err(said)?;
         let tokens = embedded.ids.len();
-        Ok((embedded, tokens))
+        let image_end = seen.prompt.image_start + seen.prompt.image_tokens;
+        let last = embedded.ids.last().copied().filter(|_| image_end < tokens);
+        Ok((embedded, Prefix { tokens, last }))
     }
 
     fn prefill(

@@ -172,8 +172,10 @@ impl Model {
             match writing.next(LOOK) {
                 None if !hear(None) => return Ok(text.ended(generate::Finish::Stopped)),
                 None => {}
-                Some(Said::Prefilled) => text.lap("prefill"),
                 Some(Said::Token(token)) => {
+                    if text.is_empty() {
+                        text.lap("prefill");
+                    }
                     if let Some(finish) = text.push(token, hear) {
                         return Ok(text.ended(finish));
                     }
