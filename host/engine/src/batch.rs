@@ -306,10 +306,14 @@ impl<M: StepModel> Thread<M> {
         let written = self.scheduler.written(id);
         let wants_token = last && self.scheduler.newest(id).is_none();
         let blocks = self.scheduler.blocks_of(id);
-        let token = match self
-            .model
-            .prefill(encoded, written, start, count, blocks, wants_token)
-        {
+        // A prompt of one token has nothing before the one that the first step reads.
+        let filled = match count {
+            0 => Ok(None),
+            _ => self
+                .model
+                .prefill(encoded, written, start, count, blocks, wants_token),
+        };
+        let token = match filled {
             Ok(token) => token,
             Err(error) => return self.end(id, Some(Said::Failed(error))),
         };
