@@ -199,7 +199,13 @@ pub fn start(args: &ConvertArgs, choice: &Choice, sink: Option<Arc<dyn TextSink>
                 sink,
                 ..options(&args.recognition, folder.clone(), *place)
             };
-            let model = DeepseekOcr::load(options).map_err(|e| Failed::new(Exit::MissingDependency, e))?;
+            let model = DeepseekOcr::load(options).map_err(|e| {
+                let exit = match e.is_of_the_request() {
+                    true => Exit::Arguments,
+                    false => Exit::MissingDependency,
+                };
+                Failed::new(exit, e)
+            })?;
             let pages = model.pages_at_a_time();
             (Arc::new(model), pages)
         }

@@ -84,3 +84,19 @@ fn an_image_goes_through_deepseek_ocr_to_its_scripts_files() {
     let same = std::fs::read_to_string(folder.path().join("again/result_ori.mmd")).expect(&err);
     assert_eq!(same, raw);
 }
+
+#[test]
+fn a_prompt_that_can_not_be_asked_ends_the_run_before_any_page() {
+    let folder = tempfile::tempdir().unwrap();
+    ocr_synthetic::write(&folder.path().join("model"), ocr_synthetic::Kind::TinyWalk, 1).unwrap();
+    let long = "word ".repeat(2000);
+    for (flags, says) in [
+        (["--prompt", "<image> x <image>"], "`<image>` 2 times"),
+        (["--task", "locate <td>"], "`<td>` is a tag"),
+        (["--prompt", long.as_str()], "ask with fewer words"),
+    ] {
+        let (code, out, err) = run(folder.path(), &flags);
+        assert!(code == 1 && err.contains(says), "{flags:?}: {code} {err}");
+        assert_eq!(out, "");
+    }
+}

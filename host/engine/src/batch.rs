@@ -3,11 +3,13 @@
 //! It takes orders from a bounded queue, plans a step, runs it, hands tokens to whoever waits. The next step is begun
 //! before the last one's tokens are read, so the model never waits for the host. Invariants: a sequence's listener
 //! hears its tokens in order, then exactly one [`Said::End`] or [`Said::Failed`]; a dropped [`Writing`] ends its
-//! sequence and returns its blocks; an error of the model ends the sequences it concerns, and no others.
+//! sequence and returns its blocks; an error over a prompt, or a panic, ends that sequence alone; one of a step ends all, and
+//! the model is not asked again.
 
 use crate::scheduler::{Change, Order, Scheduler, SequenceId, Step};
 use crate::step_model::{Entry, StepModel};
 use std::collections::{HashMap, VecDeque};
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TryRecvError, channel, sync_channel};
@@ -162,6 +164,8 @@ struct Thread<M: StepModel> {
     next_id: SequenceId,
     is_closed: bool,
     tokens: Vec<u32>,
+    /// Why no step can be trusted any more.
+    broken: Option<String>,
 }
 
 impl<M: StepModel> Thread<M> {
@@ -174,6 +178,7 @@ impl<M: StepModel> Thread<M> {
             next_id: 0,
             is_closed: false,
             tokens: vec![0; capacity.rows],
+            broken: None,
             model,
             orders,
         }
@@ -215,6 +220,10 @@ impl<M: StepModel> Thread<M> {
     }
 
     fn add(&mut self, submitted: Submitted<M::Prompt>) {
+        if let Some(error) = &self.broken {
+            let _ = submitted.said.send(Said::Failed(error.clone()));
+            return;
+        }
         let id = self.next_id;
         self.next_id += 1;
         self.scheduler.add(id, submitted.order);
@@ -257,6 +266,9 @@ impl<M: StepModel> Thread<M> {
     }
 
     fn tell(&mut self, change: Change) {
+        if self.broken.is_some() {
+            return;
+        }
         let told = match change {
             Change::Left(row) => self.model.leave(row),
             Change::Grown(row) => match self.scheduler.in_row(row) {
@@ -265,8 +277,17 @@ impl<M: StepModel> Thread<M> {
             },
         };
         if let Err(error) = told {
-            self.fail_all(&error);
+            self.give_up(error);
         }
+    }
+
+    /// A step that failed leaves rows and cache in a state that nobody knows: all sequences fail, and all that come.
+    fn give_up(&mut self, error: String) {
+        self.begun.clear();
+        if self.broken.is_none() {
+            self.broken = Some(error.clone());
+        }
+        self.fail_all(&error);
     }
 
     fn take(&mut self, step: Step) {
@@ -286,7 +307,7 @@ impl<M: StepModel> Thread<M> {
         let Some(prompt) = self.kept.get_mut(&id).and_then(|kept| kept.prompt.take()) else {
             return self.end(id, Some(Said::Failed("a prompt was encoded twice".into())));
         };
-        let encoded = self.model.encode(prompt);
+        let encoded = guarded(|| self.model.encode(prompt));
         let fits = encoded.and_then(|(encoded, prefix)| {
             self.scheduler.encoded(id, prefix)?;
             Ok(encoded)
@@ -309,9 +330,10 @@ impl<M: StepModel> Thread<M> {
         // A prompt of one token has nothing before the one that the first step reads.
         let filled = match count {
             0 => Ok(None),
-            _ => self
-                .model
-                .prefill(encoded, written, start, count, blocks, wants_token),
+            _ => guarded(|| {
+                self.model
+                    .prefill(encoded, written, start, count, blocks, wants_token)
+            }),
         };
         let token = match filled {
             Ok(token) => token,
@@ -349,8 +371,8 @@ impl<M: StepModel> Thread<M> {
     }
 
     fn decode(&mut self, rows: usize) {
-        if let Err(error) = self.model.begin_step(rows) {
-            return self.fail_all(&error);
+        if let Err(error) = guarded(|| self.model.begin_step(rows)) {
+            return self.give_up(error);
         }
         let of_row = |row| {
             let id = self.scheduler.in_row(row)?;
@@ -369,9 +391,8 @@ impl<M: StepModel> Thread<M> {
         let Some(rows) = self.begun.pop_front() else {
             return;
         };
-        if let Err(error) = self.model.end_step(&mut self.tokens) {
-            self.begun.clear();
-            return self.fail_all(&error);
+        if let Err(error) = guarded(|| self.model.end_step(&mut self.tokens)) {
+            return self.give_up(error);
         }
         for (row, id, admission) in rows {
             // A sequence that ended meanwhile, or made room and makes this token again, does not want it.
@@ -386,4 +407,13 @@ impl<M: StepModel> Thread<M> {
             }
         }
     }
+}
+
+/// A panic in the model becomes an error of what it was doing.
+fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
+        let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
+        Err(format!("the model panicked: {}", said.unwrap_or_default()))
+    })
 }

@@ -31,6 +31,8 @@ struct EchoModel {
     begun: VecDeque<Vec<u32>>,
     widest: Arc<AtomicUsize>,
     encodes: Arc<AtomicUsize>,
+    /// Steps until one fails.
+    steps: usize,
 }
 
 struct Row {
@@ -48,6 +50,7 @@ impl EchoModel {
             begun: VecDeque::new(),
             widest: Arc::default(),
             encodes: Arc::default(),
+            steps: usize::MAX,
         }
     }
 
@@ -73,6 +76,7 @@ impl StepModel for EchoModel {
         if prompt[0] == 666 {
             return Err("an evil page".into());
         }
+        assert!(prompt[0] != 667, "a page that is worse");
         // Odd last tokens stand for images, which no step can read by an id.
         let last = prompt.last().copied().filter(|token| token % 2 == 0);
         let tokens = prompt.len();
@@ -138,6 +142,10 @@ impl StepModel for EchoModel {
 
     fn end_step(&mut self, tokens: &mut [u32]) -> Result<(), String> {
         let step = self.begun.pop_front().expect("a step was begun");
+        if self.steps == 0 {
+            return Err("the device is lost".into());
+        }
+        self.steps -= 1;
         tokens[..step.len()].copy_from_slice(&step);
         Ok(())
     }
@@ -219,7 +227,26 @@ fn an_error_costs_its_own_sequence() {
     let good = handle.submit(vec![1, 2, 3], order("a", 40));
     let evil = handle.submit(vec![666], order("b", 40));
     assert_eq!(listen(&evil), Err("an evil page".into()));
+    let worse = handle.submit(vec![667], order("b", 40));
+    assert_eq!(
+        listen(&worse),
+        Err("the model panicked: a page that is worse".into())
+    );
     assert_eq!(listen(&good).unwrap(), expected(&[1, 2, 3], 40));
+}
+
+#[test]
+fn a_step_that_fails_ends_all_sequences_and_those_that_come() {
+    let mut model = EchoModel::new(capacity(64, 4));
+    model.steps = 7;
+    let batch = start(model);
+    let handle = batch.handle();
+    let both = [vec![1, 2, 3], vec![4, 5]].map(|prompt| handle.submit(prompt, order("a", 40)));
+    for writing in both {
+        assert_eq!(listen(&writing), Err("the device is lost".into()));
+    }
+    let late = handle.submit(vec![9], order("a", 40));
+    assert_eq!(listen(&late), Err("the device is lost".into()));
 }
 
 #[test]

@@ -94,8 +94,23 @@ pub enum ModelError {
     #[error("the network failed: {0}")]
     Network(#[from] candle_core::Error),
     /// The prompt fills the context.
-    #[error("a prompt of {0} tokens leaves no room to write; see less of the page with a smaller --mode")]
-    NoRoom(usize),
+    #[error(
+        "a prompt of {tokens} tokens, {text} of them text, leaves no room to write; see less of the page with a smaller --mode, or ask with fewer words"
+    )]
+    NoRoom {
+        /// All of them.
+        tokens: usize,
+        /// Those that are not the page.
+        text: usize,
+    },
+    /// The text of a prompt is too long for any page.
+    #[error("the prompt's text takes {text} tokens of a context of {context}; ask with fewer words")]
+    LongPrompt {
+        /// Its tokens.
+        text: usize,
+        /// The model's.
+        context: usize,
+    },
     /// The page's sequence came to nothing.
     #[error("{0}")]
     Failed(String),
@@ -121,8 +136,28 @@ pub enum ModelError {
         /// Bytes that work and one page's cache need.
         needed: usize,
     },
+    /// The kernels keep a bounded list of bans.
+    #[cfg(feature = "cuda")]
+    #[error(
+        "n-grams of {0} tokens without a window ban more ids than the GPU keeps; give --no-repeat-ngram-size 3 or more, or \
+         --no-repeat-ngram-window 128 or less"
+    )]
+    ManyBans(usize),
     /// The kernels exempt two ids from the n-gram rule.
     #[cfg(feature = "cuda")]
     #[error("{0} ids are exempt from the n-gram rule; the GPU takes two")]
     AllowedIds(usize),
+}
+
+impl ModelError {
+    /// Whether it is what was asked that is wrong, and not the model or the machine.
+    pub fn is_of_the_request(&self) -> bool {
+        let of_prompt = matches!(
+            self,
+            Self::Prompt(_) | Self::NoRoom { .. } | Self::LongPrompt { .. }
+        );
+        #[cfg(feature = "cuda")]
+        let of_prompt = of_prompt || matches!(self, Self::ManyBans(_) | Self::AllowedIds(_));
+        of_prompt
+    }
 }

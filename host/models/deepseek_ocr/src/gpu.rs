@@ -22,6 +22,8 @@ use std::collections::BTreeMap;
 const PAGE_TOKENS: usize = 32;
 /// Device memory that is left for the towers' work: nine tiles take 1.0 GiB.
 const WORK_BYTES: usize = 3 << 29;
+/// Ids that the kernels ban at a time.
+const BANS: usize = 128;
 /// Rows of a chunk of a prompt.
 const CHUNK: usize = dimensions::MAX_ROWS;
 
@@ -236,6 +238,10 @@ fn step_options(
 fn guard(rule: &NgramRule) -> Result<Option<NgramGuard>, ModelError> {
     if rule.size == 0 {
         return Ok(None);
+    }
+    // Of single ids and pairs a long text bans hundreds; longer ones have few successors, and a window bounds them all.
+    if rule.size < 3 && rule.window.is_none_or(|window| window > BANS) {
+        return Err(ModelError::ManyBans(rule.size));
     }
     let [first, second] = match rule.allowed[..] {
         [] => [None, None],

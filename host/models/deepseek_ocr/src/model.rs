@@ -122,6 +122,15 @@ impl Model {
         }
     }
 
+    /// Fails where a prompt's text alone fills half of the context: the largest page takes a fifth.
+    pub(crate) fn check_room(&self, prompt: &Prompt) -> Result<()> {
+        let (text, context) = (prompt.ids.len(), self.config.decoder.max_position_embeddings);
+        match text > context / 2 {
+            true => Err(ModelError::LongPrompt { text, context }),
+            false => Ok(()),
+        }
+    }
+
     /// Tokens that fit behind a prompt.
     fn room(&self, prompt: &Prompt) -> usize {
         self.config
@@ -138,7 +147,10 @@ impl Model {
             ..asked.clone()
         };
         if asked.max_new_tokens == 0 {
-            return Err(ModelError::NoRoom(seen.prompt.ids.len()));
+            return Err(ModelError::NoRoom {
+                tokens: seen.prompt.ids.len(),
+                text: seen.prompt.ids.len() - seen.prompt.image_tokens,
+            });
         }
         match &self.road {
             Road::Plain(plain) => plain.write(&self.tokenizer, &seen, asked, &mut Tap::off(), hear),

@@ -7,6 +7,7 @@ use crate::grounding;
 use crate::mode::Mode;
 use crate::model::{Model, Seen};
 use crate::options::Options;
+use crate::prompt::Prompt;
 use crate::tokenizer::TextStream;
 use ocr_document::{Diagnostic, Outcome, Page, PageBuilder, Recovery, Severity};
 use ocr_engine::{Control, PageJob, RecognizeError, Recognizer};
@@ -21,10 +22,11 @@ pub struct DeepseekOcr {
 impl DeepseekOcr {
     /// Reads the folder and puts the weights on the device.
     pub fn load(options: Options) -> Result<Self, ModelError> {
-        Ok(Self {
-            model: Model::load(&options)?,
-            options,
-        })
+        let model = Model::load(&options)?;
+        // What is wrong with the prompt is wrong on every page, and the user's to mend.
+        let prompt = Prompt::new(&options.task, model.tokenizer(), 0)?;
+        model.check_room(&prompt)?;
+        Ok(Self { model, options })
     }
 
     /// Pages that are best read at a time.
@@ -90,10 +92,10 @@ impl DeepseekOcr {
         )
     }
 
-    /// The page as another engine reads it.
-    fn fall_back(&self, job: &PageJob, control: &Control, why: &Diagnostic) -> Option<Page> {
+    /// The page as another engine reads it, with the time of a page of its own: the model's may be used up.
+    fn fall_back(&self, job: &PageJob, why: &Diagnostic) -> Option<Page> {
         let other = self.options.fallback.as_ref()?;
-        let mut page = other.recognize(job, control).ok()?;
+        let mut page = other.recognize(job, &Control::new(job.time_limit)).ok()?;
         let info = page.info_mut();
         if info.outcome == Outcome::Failed {
             return None;
@@ -134,32 +136,41 @@ impl Recognizer for DeepseekOcr {
     }
 
     fn recognize(&self, job: &PageJob, control: &Control) -> Result<Page, RecognizeError> {
-        let mut looped: Vec<Attempt> = Vec::new();
+        let mut tried: Vec<Attempt> = Vec::new();
         for mode in self.modes() {
-            let attempt = match self.attempt(job, mode, control) {
-                Ok(attempt) => attempt,
-                Err(RecognizeError::Model(error)) => {
-                    let said =
-                        Diagnostic::new(Severity::Warning, "model-failed", error.clone()).on_page(job.number);
-                    return self
-                        .fall_back(job, control, &said)
-                        .ok_or(RecognizeError::Model(error));
+            match self.attempt(job, mode, control) {
+                Ok(attempt) => {
+                    let is_whole = matches!(attempt.written.finish, Finish::End | Finish::Length);
+                    // A first text that time cut short is the page, as far as it got; one of a further attempt has to
+                    // be better than what was read before.
+                    if is_whole || (tried.is_empty() && attempt.written.finish == Finish::Stopped) {
+                        return Ok(self.finished(job, attempt, &tried));
+                    }
+                    let is_over = attempt.written.finish == Finish::Stopped;
+                    tried.push(attempt);
+                    if is_over {
+                        break;
+                    }
                 }
-                // Time ran out on a further attempt: what the first one read is better than nothing.
-                Err(RecognizeError::Deadline(_)) if !looped.is_empty() => break,
-                Err(error) => return Err(error),
-            };
-            if matches!(attempt.written.finish, Finish::Loop(_)) {
-                looped.push(attempt);
-                continue;
+                Err(RecognizeError::Cancelled) => return Err(RecognizeError::Cancelled),
+                Err(error) if tried.is_empty() => {
+                    let code = match error {
+                        RecognizeError::Deadline(_) => "page-timeout",
+                        _ => "model-failed",
+                    };
+                    let said =
+                        Diagnostic::new(Severity::Warning, code, error.to_string()).on_page(job.number);
+                    return self.fall_back(job, &said).ok_or(error);
+                }
+                // What an earlier attempt read is better than nothing.
+                Err(_) => break,
             }
-            return Ok(self.finished(job, attempt, &looped));
         }
-        let said = running_in_circles(job, &looped);
-        if let Some(page) = self.fall_back(job, control, &said) {
+        let said = running_in_circles(job, &tried);
+        if let Some(page) = self.fall_back(job, &said) {
             return Ok(page);
         }
-        Ok(self.kept(job, looped, said))
+        Ok(self.kept(job, tried, said))
     }
 }
 
