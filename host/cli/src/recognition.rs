@@ -16,7 +16,8 @@ pub struct RecognitionArgs {
     /// Where DeepSeek-OCR runs: auto, cpu, cuda, cuda:N
     #[arg(long, value_name = "DEVICE", env = "OCR_HOST_DEVICE")]
     pub device: Option<Device>,
-    /// How DeepSeek-OCR's weights are kept [default: bf16, as they are published]
+    /// How DeepSeek-OCR's weights are kept: f32, f16 or bf16. On a GPU, only bf16 reads many pages at a time
+    /// [default: bf16, as they are published]
     #[arg(long, value_name = "TYPE")]
     pub dtype: Option<Dtype>,
     /// How DeepSeek-OCR sees a page: tiny, small, base, large, gundam [default: gundam]
@@ -40,7 +41,7 @@ pub struct RecognitionArgs {
     /// Last tokens in which they may not; 0 is the whole text [default: 90]
     #[arg(long, value_name = "N")]
     pub no_repeat_ngram_window: Option<Within<0, 8192>>,
-    /// Share of the GPU's memory that may be taken, over 0, at most 1 [default: 0.9]
+    /// Share of the GPU's memory that weights and cache may take with bf16, over 0, at most 1 [default: 0.9]
     #[arg(long, value_name = "SHARE")]
     pub gpu_memory_utilization: Option<Share>,
     /// Modes to try, in this order, when a page's text runs in circles, or none [default: base,large]

@@ -14,7 +14,7 @@
 // Memory    each block reads all keys and values of its head: 256 B a key, from L2.
 // Fragments scores take q and k in 16-byte pieces as they lie (which k an element stands for need not be its own, see
 //           stream_tile.cuh); values go through ldmatrix with a transpose.
-// Reached   not measured yet.
+// Reached   H100, 2026-11-25: 340 us for a 1024 view's grid (151 TFLOP/s), 446 for six tiles' grids, 233 for a view's windows.
 #include "common.cuh"
 
 constexpr int DIM = 64;

@@ -6,6 +6,7 @@
 //
 // Launch    a thread for 8 elements: (groups / 256, rounded up) x 256 threads; groups = rows * columns / 8 of the output.
 // Memory    every tensor once, 16 bytes a thread; arithmetic in f32, rounded once.
+// Reached   H100, 2026-11-25: a Gundam page's towers and prefill 39.5 ms with these, 75.8 with candle's operations.
 #include "common.cuh"
 
 constexpr int NONE = 0, GELU = 1, QUICK_GELU = 2;
