@@ -177,9 +177,14 @@ fn damaged_files_are_named() {
             "{error}"
         );
         assert!(error.contains("models fetch"), "{error}");
+        // Fetching fills the hub's cache, which helps no folder that was named.
+        let own = "leaving --model FOLDER out, or put the published file in its place";
+        assert!(error.contains(own), "{error}");
     }
     let error = open_error(folder(&[("config.json", b"{}".to_vec())]).path());
     assert!(error.contains("incomplete: *.safetensors missing"), "{error}");
+    let own = "leave --model FOLDER out, or put the published files into that folder";
+    assert!(error.contains(own), "{error}");
 }
 
 #[test]
