@@ -14,7 +14,10 @@ pub enum WeightsError {
         looked: Vec<PathBuf>,
     },
     /// Files of the model are missing.
-    #[error("model `{model}` in {} is incomplete: {} missing; run `ocr-host models fetch {model}`", folder.display(), listed(.missing))]
+    #[error(
+        "model `{model}` in {} is incomplete: {} missing; run `ocr-host models fetch {model}` and leave --model FOLDER \
+         out, or put the published files into that folder", folder.display(), listed(.missing)
+    )]
     Incomplete {
         /// Its name.
         model: String,
@@ -34,7 +37,10 @@ pub enum WeightsError {
         source: std::io::Error,
     },
     /// A file is not what its format demands: truncated, overlapping, of unknown types.
-    #[error("{} is damaged: {reason}; delete it and run `ocr-host models fetch deepseek-ocr`", path.display())]
+    #[error(
+        "{} is damaged: {reason}; delete it and run `ocr-host models fetch deepseek-ocr`, leaving --model FOLDER out, or \
+         put the published file in its place", path.display()
+    )]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -70,7 +76,10 @@ pub enum WeightsError {
         remedy: String,
     },
     /// The model would have to be fetched, and that was ruled out.
-    #[error("model `{model}` is not complete in {} and may not be fetched: {why}", cache.display())]
+    #[error(
+        "model `{model}` is not complete in {} and may not be fetched: {why}; leave --offline out and unset \
+         HF_HUB_OFFLINE, or name the cache that has it with --cache-dir", cache.display()
+    )]
     Offline {
         /// Its name.
         model: String,

@@ -67,6 +67,11 @@ pub static FULL: std::sync::LazyLock<Dimensions> = std::sync::LazyLock::new(|| D
     clip_layers: 24,
 });
 
+/// Layers, heads or experts of a layer at most: more than ten times what is published. Layers and experts name tensors
+/// of their own, and all names are listed before a weight is read, so a `config.json` could take all memory.
+pub const MOST_PARTS: usize = 1 << 10;
+/// Routed experts of all layers at most, of which each has three tensors; DeepSeek-OCR has 704.
+pub const MOST_EXPERTS: usize = 1 << 16;
 /// A side of SAM's stored position grid, patches.
 const SAM_GRID: usize = 64;
 /// A side of SAM's attention window, patches.
@@ -114,9 +119,8 @@ impl Dimensions {
 
     /// Refuses numbers that no model of this kind has: they would only make an endless list of tensors.
     fn bounded(self) -> Result<Self, String> {
-        const MOST_LAYERS: usize = 1 << 10;
         const MOST_WIDE: usize = 1 << 24;
-        let layers = [
+        let parts = [
             ("num_hidden_layers", self.layers),
             ("sam layers", self.sam_layers),
             ("clip layers", self.clip_layers),
@@ -135,11 +139,17 @@ impl Dimensions {
             ("sam downsample_channels", self.sam_down[1]),
             ("clip width", self.clip_width),
         ];
-        let bounded = layers.map(|l| (l, MOST_LAYERS)).into_iter();
-        for ((what, value), most) in bounded.chain(widths.map(|w| (w, MOST_WIDE))) {
+        let parts = parts.map(|p| (p, MOST_PARTS)).into_iter();
+        for ((what, value), most) in parts.chain(widths.map(|w| (w, MOST_WIDE))) {
             if !(1..=most).contains(&value) {
                 return Err(format!("`{what}` is {value}, not in 1..={most}"));
             }
+        }
+        let (layers, experts) = (self.layers, self.experts);
+        if layers * experts > MOST_EXPERTS {
+            return Err(format!(
+                "`num_hidden_layers` {layers} of `n_routed_experts` {experts} are more than {MOST_EXPERTS} experts"
+            ));
         }
         Ok(self)
     }

@@ -1,6 +1,7 @@
 //! Checkpoints as they come: whole, in shards, damaged and of another model. Files are made here.
 
 use candle_core::{DType, Device};
+use ocr_weights::spec::Dimensions;
 use ocr_weights::{Checkpoint, DEEPSEEK_OCR, Places, State, locate, look_in};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -176,9 +177,14 @@ fn damaged_files_are_named() {
             "{error}"
         );
         assert!(error.contains("models fetch"), "{error}");
+        // Fetching fills the hub's cache, which helps no folder that was named.
+        let own = "leaving --model FOLDER out, or put the published file in its place";
+        assert!(error.contains(own), "{error}");
     }
     let error = open_error(folder(&[("config.json", b"{}".to_vec())]).path());
     assert!(error.contains("incomplete: *.safetensors missing"), "{error}");
+    let own = "leave --model FOLDER out, or put the published files into that folder";
+    assert!(error.contains(own), "{error}");
 }
 
 #[test]
@@ -212,6 +218,35 @@ fn each_difference_is_one_clear_error() {
     ] {
         assert!(error.contains(expected), "{error} lacks {expected}");
         assert_eq!(error.lines().count(), 1);
+    }
+}
+
+#[test]
+fn configurations_of_endless_tensors_are_refused() {
+    let error = |layers: usize, experts: usize| {
+        let config = json!({
+            "vocab_size": 512, "hidden_size": 80, "num_hidden_layers": layers, "intermediate_size": 112,
+            "n_routed_experts": experts, "moe_intermediate_size": 48, "n_shared_experts": 2,
+            "vision_config": {"width": {
+                "sam_vit_b": {"width": 48, "layers": 4, "heads": 3, "global_attn_indexes": [1],
+                    "downsample_channels": [40, 64]},
+                "clip-l-14-224": {"width": 64, "layers": 3}}}});
+        let folder = folder(&[("config.json", config.to_string().into_bytes())]);
+        Dimensions::of_folder(folder.path())
+            .err()
+            .map(|error| error.to_string())
+    };
+    assert_eq!(error(128, 512), None);
+    for (layers, experts, expected) in [
+        (4, 16_000_000, "`n_routed_experts` is 16000000, not in 1..=1024"),
+        (1025, 8, "`num_hidden_layers` is 1025, not in 1..=1024"),
+        (128, 513, "are more than 65536 experts"),
+    ] {
+        let error = error(layers, experts).unwrap();
+        assert!(
+            error.contains("config.json is damaged") && error.contains(expected),
+            "{error} lacks {expected}"
+        );
     }
 }
 

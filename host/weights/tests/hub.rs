@@ -521,6 +521,8 @@ fn offline_the_hub_is_not_asked() {
     let cache = tempfile::tempdir().unwrap();
     let error = fetch_with(offline(), cache.path()).unwrap_err();
     assert!(matches!(error, WeightsError::Offline { .. }), "{error}");
+    let advice = "leave --offline out and unset HF_HUB_OFFLINE";
+    assert!(error.to_string().contains(advice), "{error}");
     assert!(server.heard().is_empty());
     let found = fetch(&server, cache.path()).unwrap();
     let before = server.heard().len();

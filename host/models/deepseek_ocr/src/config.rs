@@ -7,13 +7,14 @@
 
 use crate::error::ModelError;
 use crate::tokenizer::TOKENS_AFTER_IMAGE;
+use ocr_weights::spec::{MOST_EXPERTS, MOST_PARTS};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 use std::path::Path;
 
 /// `<image>` of the published tokenizer; it stands in upstream's code, not in its `config.json`.
 const IMAGE_TOKEN: u32 = 128_815;
-/// No dimension or count of a language model reaches this; larger ones are damage and would only overflow later.
+/// No width or vocabulary of a language model reaches this; larger ones are damage and would only overflow later.
 const MOST: usize = 1 << 24;
 
 /// The dimensions of a model.
@@ -410,29 +411,42 @@ impl Check<'_> {
         let Config {
             decoder, sam, clip, ..
         } = config;
-        let range = format!("1 to {MOST}");
-        for (key, value) in [
-            ("vocab_size", decoder.vocab_size),
-            ("hidden_size", decoder.hidden_size),
+        let parts = [
             ("num_hidden_layers", decoder.num_hidden_layers),
             ("num_attention_heads", decoder.num_attention_heads),
-            ("intermediate_size", decoder.intermediate_size),
             ("n_routed_experts", decoder.n_routed_experts),
             ("n_shared_experts", decoder.n_shared_experts),
             ("num_experts_per_tok", decoder.num_experts_per_tok),
+            ("sam_vit_b.layers", sam.layers),
+            ("sam_vit_b.heads", sam.heads),
+            ("clip-l-14-224.layers", clip.layers),
+            ("clip-l-14-224.heads", clip.heads),
+        ];
+        let widths = [
+            ("vocab_size", decoder.vocab_size),
+            ("hidden_size", decoder.hidden_size),
+            ("intermediate_size", decoder.intermediate_size),
             ("moe_intermediate_size", decoder.moe_intermediate_size),
             ("max_position_embeddings", decoder.max_position_embeddings),
             ("sam_vit_b.width", sam.width),
-            ("sam_vit_b.layers", sam.layers),
-            ("sam_vit_b.heads", sam.heads),
             ("sam_vit_b.neck_channels", sam.neck_channels),
             ("sam_vit_b.downsample_channels", sam.downsample_channels[0]),
             ("clip-l-14-224.width", clip.width),
-            ("clip-l-14-224.layers", clip.layers),
-            ("clip-l-14-224.heads", clip.heads),
-        ] {
-            self.that((1..=MOST).contains(&value), key, value, &range)?;
+        ];
+        let parts = parts.map(|part| (part, MOST_PARTS)).into_iter();
+        for ((key, value), most) in parts.chain(widths.map(|width| (width, MOST))) {
+            self.that((1..=most).contains(&value), key, value, format!("1 to {most}"))?;
         }
+        let layers = decoder.num_hidden_layers;
+        self.that(
+            layers * decoder.n_routed_experts <= MOST_EXPERTS,
+            "n_routed_experts",
+            decoder.n_routed_experts,
+            format!(
+                "at most {} beside `num_hidden_layers` ({layers})",
+                MOST_EXPERTS / layers
+            ),
+        )?;
         for (key, value) in [
             ("rope_theta", decoder.rope_theta),
             ("rms_norm_eps", decoder.rms_norm_eps),
@@ -696,6 +710,44 @@ mod tests {
             let found = message(pointer, value);
             assert!(found.contains(says), "{pointer}: {found}");
         }
+    }
+
+    #[test]
+    fn counts_that_would_take_all_memory_are_refused() {
+        for (key, value) in [
+            ("num_hidden_layers", 1025),
+            ("n_routed_experts", 16_000_000),
+            ("n_shared_experts", 1025),
+        ] {
+            let found = message(&format!("/language_config/{key}"), json!(value));
+            let says = format!("`{key}` is {value}; this program runs 1 to 1024 only");
+            assert!(found.contains(&says), "{found}");
+        }
+        for tower in ["sam_vit_b", "clip-l-14-224"] {
+            for key in ["layers", "heads"] {
+                let pointer = format!("/vision_config/width/{tower}/{key}");
+                let found = message(&pointer, json!(1025));
+                assert!(found.contains(&format!("`{tower}.{key}` is 1025")), "{found}");
+            }
+        }
+        let mut root = published();
+        root["language_config"]["num_attention_heads"] = json!(1025);
+        root["language_config"]["num_key_value_heads"] = json!(1025);
+        let found = parse(&root).unwrap_err().to_string();
+        assert!(found.contains("`num_attention_heads` is 1025"), "{found}");
+    }
+
+    #[test]
+    fn experts_of_all_layers_together_are_bounded() {
+        let mut root = published();
+        root["language_config"]["num_hidden_layers"] = json!(128);
+        root["language_config"]["n_routed_experts"] = json!(512);
+        assert!(parse(&root).is_ok());
+        root["language_config"]["n_routed_experts"] = json!(513);
+        let found = parse(&root).unwrap_err().to_string();
+        let says =
+            "`n_routed_experts` is 513; this program runs at most 512 beside `num_hidden_layers` (128) only";
+        assert!(found.contains(says), "{found}");
     }
 
     #[test]

@@ -60,8 +60,8 @@ pub enum ModelError {
     },
     /// The tokenizer has ids that the weights have no rows for.
     #[error(
-        "{}: ids go up to {last}, the model has {vocabulary}; tokenizer.json and config.json are of different models: \
-         fetch both from one place", path.display()
+        "{}: the highest id is {last}, the model has rows for ids below {vocabulary}; tokenizer.json and config.json are \
+         of different models: fetch both from one place", path.display()
     )]
     Vocabulary {
         /// The tokenizer's file.

@@ -444,7 +444,7 @@ pub(crate) mod tests {
         assert!(message(&unmarked).contains("`<|grounding|>` has no id, the model needs id 405"));
         let mut long = tiny_json();
         long["model"]["vocab"]["Ġmore"] = json!(512);
-        assert!(message(&long).contains("ids go up to 512, the model has 512"));
+        assert!(message(&long).contains("the highest id is 512, the model has rows for ids below 512"));
         let mut other = tiny_json();
         other["decoder"] = json!({"type": "WordPiece", "prefix": "##", "cleanup": true});
         assert!(message(&other).contains("its decoder is not `ByteLevel`"));
