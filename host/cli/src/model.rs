@@ -115,6 +115,10 @@ pub fn choose(args: &RecognitionArgs, machine: &Machine) -> Result<Chosen, Faile
         })
     };
     let missing = |why: String| Failed::new(Exit::MissingDependency, why);
+    // A device that there is not comes before weights that there are not: these would be fetched for nothing.
+    if model != ModelChoice::Ppocr && matches!(device, Device::Cuda(_)) {
+        place(device, machine)?;
+    }
     match &model {
         ModelChoice::Ppocr => match device {
             Device::Cuda(_) => {

@@ -186,9 +186,15 @@ impl DeepseekOcr {
         let cut = match attempt.written.finish {
             Finish::Length => Some((
                 "output-truncated",
-                format!(
-                    "the text was cut after {tokens} tokens; allow more with --max-new-tokens, or see less of the page with a smaller --mode"
-                ),
+                match attempt.mode {
+                    Mode::Tiny => {
+                        format!("the text was cut after {tokens} tokens; allow more with --max-new-tokens")
+                    }
+                    _ => format!(
+                        "the text was cut after {tokens} tokens; allow more with --max-new-tokens, or see less of the page with \
+                         a smaller --mode"
+                    ),
+                },
             )),
             Finish::Stopped => Some((
                 "page-timeout",
