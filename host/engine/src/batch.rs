@@ -8,6 +8,7 @@
 
 use crate::scheduler::{Change, Order, Scheduler, SequenceId, Step};
 use crate::step_model::{Entry, StepModel};
+use crate::worker::said_by;
 use std::collections::{HashMap, VecDeque};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -291,6 +292,10 @@ impl<M: StepModel> Thread<M> {
     }
 
     fn take(&mut self, step: Step) {
+        // The model may have broken over a row that the step needed emptied.
+        if self.broken.is_some() {
+            return;
+        }
         match step {
             Step::Encode(id) => self.encode(id),
             Step::Prefill {
@@ -411,9 +416,6 @@ impl<M: StepModel> Thread<M> {
 
 /// A panic in the model becomes an error of what it was doing.
 fn guarded<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
-    std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
-        let said = panic.downcast_ref::<&str>().map(|said| (*said).to_owned());
-        let said = said.or_else(|| panic.downcast_ref::<String>().cloned());
-        Err(format!("the model panicked: {}", said.unwrap_or_default()))
-    })
+    std::panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|panic| Err(format!("the model panicked: {}", said_by(&*panic))))
 }

@@ -113,7 +113,6 @@ pub struct Scheduler {
     admissions: u64,
     /// Whether the last step was not a decode: the two take turns.
     decode_is_due: bool,
-    preempted: u64,
 }
 
 impl Scheduler {
@@ -128,7 +127,6 @@ impl Scheduler {
             rows: vec![None; capacity.rows],
             admissions: 0,
             decode_is_due: false,
-            preempted: 0,
         }
     }
 
@@ -150,16 +148,6 @@ impl Scheduler {
     /// Sequences that have not ended.
     pub fn alive(&self) -> usize {
         self.sequences.len()
-    }
-
-    /// Blocks that nobody has, and all.
-    pub fn free_blocks(&self) -> (usize, usize) {
-        (self.blocks.free(), self.blocks.all())
-    }
-
-    /// Times that a sequence had to make room for another.
-    pub fn preempted(&self) -> u64 {
-        self.preempted
     }
 
     /// What a sequence has written.
@@ -184,14 +172,6 @@ impl Scheduler {
         let sequence = self.sequences.get(&id)?;
         let last = sequence.written.last().copied();
         last.or(sequence.prefix.and_then(|prefix| prefix.last))
-    }
-
-    /// A sequence's row, once it was admitted.
-    pub fn row_of(&self, id: SequenceId) -> Option<usize> {
-        match self.sequences.get(&id)?.place {
-            Place::Filling { row, .. } | Place::Decoding { row } => Some(row),
-            Place::Waiting | Place::Draining => None,
-        }
     }
 
     /// Who is in a row.
@@ -314,7 +294,6 @@ impl Scheduler {
 
     /// Takes a sequence's row and blocks; it waits at the head of its queue with what it has written.
     fn preempt(&mut self, id: SequenceId) -> Option<Change> {
-        self.preempted += 1;
         let sequence = self.sequences.get_mut(&id).expect("it lives");
         self.blocks.release(&mut sequence.blocks);
         let place = std::mem::replace(&mut sequence.place, Place::Waiting);
@@ -322,6 +301,11 @@ impl Scheduler {
         sequence.begun = sequence.written.len();
         let order = &sequence.order;
         self.waiting.push(order.priority, &order.tenant, id, true);
+        self.vacate(place)
+    }
+
+    /// Empties the row of a sequence that leaves a place. Answers what the model is to be told.
+    fn vacate(&mut self, place: Place) -> Option<Change> {
         match place {
             Place::Filling { row, .. } => {
                 self.rows[row] = None;
@@ -332,7 +316,7 @@ impl Scheduler {
                 self.rows[row] = None;
                 Some(Change::Left(row))
             }
-            Place::Waiting | Place::Draining => unreachable!("only who has a row makes room"),
+            Place::Waiting | Place::Draining => None,
         }
     }
 
@@ -434,22 +418,10 @@ impl Scheduler {
     pub fn remove(&mut self, id: SequenceId) -> Option<Change> {
         let mut sequence = self.sequences.remove(&id)?;
         self.blocks.release(&mut sequence.blocks);
-        match sequence.place {
-            Place::Waiting => {
-                self.waiting.remove(|&waiting| waiting == id);
-                None
-            }
-            Place::Filling { row, .. } => {
-                self.rows[row] = None;
-                self.filling = None;
-                None
-            }
-            Place::Decoding { row } => {
-                self.rows[row] = None;
-                Some(Change::Left(row))
-            }
-            Place::Draining => None,
+        if sequence.place == Place::Waiting {
+            self.waiting.remove(|&waiting| waiting == id);
         }
+        self.vacate(sequence.place)
     }
 
     /// All sequences, for when the model has failed for good.

@@ -167,19 +167,20 @@ fn work(recognizer: &dyn Recognizer, orders: &Mutex<Receiver<Order>>) {
             Ok(Ok(page)) => page,
             Ok(Err(error)) => failed(&job, recognizer, &error),
             Err(panic) => {
-                let said = panic.downcast_ref::<&str>().map(|s| s.to_string());
-                let said = said
-                    .or_else(|| panic.downcast_ref::<String>().cloned())
-                    .unwrap_or_default();
-                failed(
-                    &job,
-                    recognizer,
-                    &RecognizeError::Model(format!("the engine panicked: {said}")),
-                )
+                let why = format!("the engine panicked: {}", said_by(&*panic));
+                failed(&job, recognizer, &RecognizeError::Model(why))
             }
         };
         let _ = answer.send(page);
     }
+}
+
+/// What a panic said; nothing where it was no text.
+pub(crate) fn said_by(panic: &(dyn std::any::Any + Send)) -> &str {
+    let literal = panic.downcast_ref::<&str>().copied();
+    literal
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or_default()
 }
 
 /// The empty page that stands for one that could not be read.

@@ -31,6 +31,8 @@ struct EchoModel {
     begun: VecDeque<Vec<u32>>,
     widest: Arc<AtomicUsize>,
     encodes: Arc<AtomicUsize>,
+    /// Prefills of sequences that had written before, and made room.
+    resumed: Arc<AtomicUsize>,
     /// Steps until one fails.
     steps: usize,
 }
@@ -50,6 +52,7 @@ impl EchoModel {
             begun: VecDeque::new(),
             widest: Arc::default(),
             encodes: Arc::default(),
+            resumed: Arc::default(),
             steps: usize::MAX,
         }
     }
@@ -92,6 +95,8 @@ impl StepModel for EchoModel {
         blocks: &[BlockId],
         wants_token: bool,
     ) -> Result<Option<u32>, String> {
+        self.resumed
+            .fetch_add(usize::from(!written.is_empty()), Ordering::Relaxed);
         let all = [encoded, written].concat();
         assert!(count > 0 && count <= self.capacity.chunk && start + count <= all.len());
         assert!(!wants_token || encoded.last().is_some_and(|token| token % 2 == 1));
@@ -252,7 +257,7 @@ fn a_step_that_fails_ends_all_sequences_and_those_that_come() {
 #[test]
 fn five_hundred_sequences_with_cancellations_in_a_cache_for_three() {
     let model = EchoModel::new(capacity(48, 8));
-    let (widest, encodes) = (model.widest.clone(), model.encodes.clone());
+    let (widest, encodes, resumed) = (model.widest.clone(), model.encodes.clone(), model.resumed.clone());
     let batch = start(model);
     let tenants = ["a", "b", "c"];
     let mut random = 99u64;
@@ -290,6 +295,10 @@ fn five_hundred_sequences_with_cancellations_in_a_cache_for_three() {
         assert!((50..200).contains(&cancelled), "{cancelled}");
     });
     assert!(widest.load(Ordering::Relaxed) > 3, "sequences ran together");
+    assert!(
+        resumed.load(Ordering::Relaxed) > 0,
+        "some had to make room and went on"
+    );
     assert!(
         encodes.load(Ordering::Relaxed) <= 500,
         "no prompt is encoded twice"
