@@ -49,7 +49,6 @@ impl Decoder {
     /// Takes the tensors `model.embed_tokens`, `model.layers.*`, `model.norm` and `lm_head`.
     pub fn load(load: &Loader, config: &DecoderConfig) -> std::result::Result<Self, ModelError> {
         let (hidden, vocabulary) = (config.hidden_size, config.vocab_size);
-        let head = hidden / config.num_attention_heads;
         Ok(Self {
             embed_tokens: load.matrix("model.embed_tokens.weight", &[vocabulary, hidden])?,
             layers: (0..config.num_hidden_layers)
@@ -59,7 +58,7 @@ impl Decoder {
             lm_head: load.matrix("lm_head.weight", &[vocabulary, hidden])?,
             rotary: Rotary::new(
                 config.rope_theta,
-                head,
+                config.head_dim(),
                 config.max_position_embeddings,
                 load.device(),
             )?,
@@ -151,7 +150,7 @@ impl Layer {
                 down: load
                     .stacked(&each(&["down"]), hidden, inner)?
                     .reshape((experts, hidden, inner))?,
-                shared: swiglu("mlp.shared_experts", config.n_shared_experts * inner)?,
+                shared: swiglu("mlp.shared_experts", config.shared_intermediate_size())?,
                 per_token: config.num_experts_per_tok,
             })
         };

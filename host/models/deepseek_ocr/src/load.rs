@@ -90,11 +90,31 @@ impl<'a> Loader<'a> {
 
     /// Matrices of `[rows, columns]` each, one below the other.
     pub fn stacked(&self, names: &[String], rows: usize, columns: usize) -> Result<Tensor> {
-        let device = self.device;
-        let stack = Tensor::zeros((names.len() * rows, columns), self.weights, device)?;
-        for (n, name) in names.iter().enumerate() {
-            stack.slice_set(&self.matrix(name, &[rows, columns])?, 0, n * rows)?;
+        let count = names.len();
+        let names: Vec<String> = names.iter().map(|name| self.name(name)).collect();
+        let stack = self.checkpoint.stacked(&names, self.weights, self.device)?;
+        Ok(stack.reshape((count * rows, columns))?)
+    }
+
+    /// Where tables that are made later go.
+    pub(crate) fn home(&self) -> Home {
+        Home {
+            dtype: self.activations(),
+            device: self.device.clone(),
         }
-        Ok(stack)
+    }
+}
+
+/// Where activations live, and as what.
+pub(crate) struct Home {
+    dtype: DType,
+    device: Device,
+}
+
+impl Home {
+    /// Values of the host as a tensor there.
+    pub fn place(&self, values: Vec<f32>, shape: &[usize]) -> candle_core::Result<Tensor> {
+        let table = Tensor::from_vec(values, shape, &Device::Cpu)?;
+        table.to_dtype(self.dtype)?.to_device(&self.device)
     }
 }

@@ -4,26 +4,23 @@
 //! token is dropped from the answer.
 
 use super::attention::attend;
-use super::resample;
+use super::resample::{self, PerGrid};
 use crate::config::ClipConfig;
 use crate::error::ModelError;
 use crate::layers::{LayerNorm, Linear};
-use crate::load::Loader;
-use candle_core::{Device, Result, Tensor};
+use crate::load::{Home, Loader};
+use candle_core::{Result, Tensor};
 use ocr_kernels::ops::vision_rows::Activation;
-use std::collections::HashMap;
-use std::sync::Mutex;
 
-/// Side of the grid that positions were trained on.
-const TRAINED_GRID: usize = 16;
-/// Added to the variance in every norm.
-const EPSILON: f32 = 1e-5;
+const TRAINED_GRID: usize = ClipConfig::POSITIONS_SIDE;
+const EPSILON: f32 = ClipConfig::NORM_EPS as f32;
 
 /// The tower.
 pub struct Clip {
     class_embedding: Tensor,
-    /// `[1, grid * grid + 1, width]` by grid, made at first use.
-    positions: Mutex<HashMap<usize, Tensor>>,
+    /// `[1, grid * grid + 1, width]`.
+    positions: PerGrid<Tensor>,
+    home: Home,
     position_embedding: Vec<f32>,
     pre_layrnorm: LayerNorm,
     layers: Vec<Layer>,
@@ -48,7 +45,8 @@ impl Clip {
             class_embedding: load
                 .vector("embeddings.class_embedding", &[width])?
                 .reshape((1, 1, width))?,
-            positions: Mutex::default(),
+            positions: PerGrid::new(),
+            home: load.home(),
             position_embedding: load.plain(
                 "embeddings.position_embedding.weight",
                 &[TRAINED_GRID * TRAINED_GRID + 1, width],
@@ -74,25 +72,13 @@ impl Clip {
     }
 
     fn positions(&self, grid: usize) -> Result<Tensor> {
-        let mut made = self.positions.lock().expect("no panic while a table is made");
-        if let Some(table) = made.get(&grid) {
-            return Ok(table.clone());
-        }
-        let width = self.class_embedding.dim(2)?;
-        let (class, square) = self.position_embedding.split_at(width);
-        let square = match grid {
-            TRAINED_GRID => square.to_vec(),
-            _ => resample::bicubic(square, TRAINED_GRID, width, grid),
-        };
-        let table = Tensor::from_vec(
-            [class, &square].concat(),
-            (1, grid * grid + 1, width),
-            &Device::Cpu,
-        )?
-        .to_dtype(self.class_embedding.dtype())?
-        .to_device(self.class_embedding.device())?;
-        made.insert(grid, table.clone());
-        Ok(table)
+        self.positions.get(grid, || {
+            let width = self.class_embedding.dim(2)?;
+            let (class, square) = self.position_embedding.split_at(width);
+            let square = resample::bicubic(square, TRAINED_GRID, width, grid);
+            self.home
+                .place([class, &square].concat(), &[1, grid * grid + 1, width])
+        })
     }
 }
 
@@ -104,8 +90,8 @@ impl Layer {
             qkv_proj: load.linear("self_attn.qkv_proj", 3 * width, width)?,
             out_proj: load.linear("self_attn.out_proj", width, width)?,
             layer_norm2: load.layer_norm("layer_norm2", width, EPSILON)?,
-            fc1: load.linear("mlp.fc1", 4 * width, width)?,
-            fc2: load.linear("mlp.fc2", width, 4 * width)?,
+            fc1: load.linear("mlp.fc1", ClipConfig::MLP_RATIO * width, width)?,
+            fc2: load.linear("mlp.fc2", width, ClipConfig::MLP_RATIO * width)?,
             heads: config.heads,
         })
     }

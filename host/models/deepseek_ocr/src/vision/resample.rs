@@ -3,6 +3,31 @@
 //! Upstream resizes them with PyTorch's `interpolate`: bicubic with antialiasing for positions, linear for relative
 //! positions, corners not aligned. The weights of an output cell are those of Pillow's resampling, without rounding.
 
+use candle_core::Result;
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+/// What was made for each grid that was met, by its side.
+pub struct PerGrid<T>(Mutex<HashMap<usize, T>>);
+
+impl<T: Clone> PerGrid<T> {
+    /// Nothing yet.
+    pub fn new() -> Self {
+        Self(Mutex::default())
+    }
+
+    /// What there is for a grid; made where it is not.
+    pub fn get(&self, side: usize, make: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut made = self.0.lock().expect("no panic while a table is made");
+        if let Some(found) = made.get(&side) {
+            return Ok(found.clone());
+        }
+        let new = make()?;
+        made.insert(side, new.clone());
+        Ok(new)
+    }
+}
+
 /// Keys' cubic with a = -0.5, which PyTorch takes where it antialiases.
 const A: f64 = -0.5;
 
@@ -41,6 +66,9 @@ fn cubic_weights(from: usize, to: usize) -> Weights {
 /// A `side` x `side` table of `width` channels, row-major, resized to `to` x `to`.
 pub fn bicubic(table: &[f32], side: usize, width: usize, to: usize) -> Vec<f32> {
     assert_eq!(table.len(), side * side * width, "a square table");
+    if side == to {
+        return table.to_vec();
+    }
     let weights = cubic_weights(side, to);
     let mut across = vec![0f32; side * to * width];
     for y in 0..side {
@@ -65,6 +93,9 @@ pub fn bicubic(table: &[f32], side: usize, width: usize, to: usize) -> Vec<f32> 
 /// `rows` rows of `width`, linearly interpolated to `to` rows.
 pub fn linear(table: &[f32], rows: usize, width: usize, to: usize) -> Vec<f32> {
     assert_eq!(table.len(), rows * width, "a table of rows");
+    if rows == to {
+        return table.to_vec();
+    }
     let scale = rows as f64 / to as f64;
     let mut resized = vec![0f32; to * width];
     for (cell, out) in resized.chunks_exact_mut(width).enumerate() {

@@ -5,30 +5,28 @@
 //! DeepSeek-OCR-2 has the same tower with another width behind `net_3`.
 
 use super::attention::{RelativePositions, attend};
-use super::resample;
+use super::resample::{self, PerGrid};
 use crate::config::SamConfig;
 use crate::error::ModelError;
 use crate::layers::{LayerNorm, Linear};
-use crate::load::Loader;
-use candle_core::{Device, Result, Tensor};
+use crate::load::{Home, Loader};
+use candle_core::{Result, Tensor};
 use ocr_kernels::ops::vision_rows::{Activation, Added, cut_windows, join_windows};
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-/// Pixels of a patch's side.
-const PATCH_PX: usize = 16;
-/// Side of the window that all but the global blocks attend within, patches.
-const WINDOW: usize = 14;
-/// Side of the grid that position tables were trained on (images of 1024 px).
-const TRAINED_GRID: usize = 64;
-/// Added to the variance in every norm.
-const EPSILON: f32 = 1e-6;
+const PATCH_PX: usize = SamConfig::PATCH_PX;
+const WINDOW: usize = SamConfig::WINDOW;
+const TRAINED_GRID: usize = SamConfig::POSITIONS_SIDE;
+const EPSILON: f32 = SamConfig::NORM_EPS as f32;
 
 /// The tower.
 pub struct Sam {
     patch_embed: Linear,
-    /// `[1, grid, grid, width]` by grid, made at first use.
-    pos_embed: Resized,
+    /// `[1, grid, grid, width]`.
+    pos_embed: PerGrid<Tensor>,
+    /// As it was trained.
+    pos_table: Vec<f32>,
+    home: Home,
     blocks: Vec<Block>,
     neck_0: Linear,
     neck_1: LayerNorm,
@@ -38,22 +36,14 @@ pub struct Sam {
     net_3: Tensor,
 }
 
-/// A table for each grid that was met.
-struct Resized {
-    table: Vec<f32>,
-    width: usize,
-    like: Tensor,
-    made: Mutex<HashMap<usize, Tensor>>,
-}
-
 struct Block {
     norm1: LayerNorm,
     qkv: Linear,
     proj: Linear,
-    /// By side of the grid that is attended over.
-    positions: Mutex<HashMap<usize, Arc<RelativePositions>>>,
+    /// For the grid that is attended over.
+    positions: PerGrid<Arc<RelativePositions>>,
     rel_pos: [Vec<f32>; 2],
-    like: Tensor,
+    home: Home,
     norm2: LayerNorm,
     lin1: Linear,
     lin2: Linear,
@@ -67,7 +57,6 @@ impl Sam {
         let load = load.under("model.sam_model");
         let width = config.width;
         let patch = load.matrix("patch_embed.proj.weight", &[width, 3, PATCH_PX, PATCH_PX])?;
-        let pos_embed = load.plain("pos_embed", &[1, TRAINED_GRID, TRAINED_GRID, width])?;
         let blocks = (0..config.layers)
             .map(|n| Block::load(&load.under(&format!("blocks.{n}")), config, n))
             .collect::<std::result::Result<_, _>>()?;
@@ -78,14 +67,9 @@ impl Sam {
                 weight: patch.reshape((width, 3 * PATCH_PX * PATCH_PX))?,
                 bias: Some(load.vector("patch_embed.proj.bias", &[width])?),
             },
-            pos_embed: Resized {
-                like: load
-                    .vector("pos_embed", &[1, TRAINED_GRID, TRAINED_GRID, width])?
-                    .narrow(1, 0, 1)?,
-                table: pos_embed,
-                width,
-                made: Mutex::default(),
-            },
+            pos_embed: PerGrid::new(),
+            pos_table: load.plain("pos_embed", &[1, TRAINED_GRID, TRAINED_GRID, width])?,
+            home: load.home(),
             blocks,
             neck_0: Linear::new(
                 load.matrix("neck.0.weight", &[neck, width, 1, 1])?
@@ -99,6 +83,14 @@ impl Sam {
         })
     }
 
+    fn positions(&self, grid: usize) -> Result<Tensor> {
+        self.pos_embed.get(grid, || {
+            let width = self.pos_table.len() / (TRAINED_GRID * TRAINED_GRID);
+            let values = resample::bicubic(&self.pos_table, TRAINED_GRID, width, grid);
+            self.home.place(values, &[1, grid, grid, width])
+        })
+    }
+
     /// Images `[N, 3, S, S]` in -1 ..= 1 to features `[N, channels, S/64, S/64]`.
     pub fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
         let (count, _, side, _) = pixels.dims4()?;
@@ -109,7 +101,7 @@ impl Sam {
         let mut x = self
             .patch_embed
             .forward(&patches)?
-            .broadcast_add(&self.pos_embed.at(grid)?)?;
+            .broadcast_add(&self.positions(grid)?)?;
         for block in &self.blocks {
             x = block.forward(&x)?;
         }
@@ -130,42 +122,24 @@ fn channels_last(x: &Tensor) -> Result<Tensor> {
     x.permute((0, 2, 3, 1))?.contiguous()
 }
 
-impl Resized {
-    fn at(&self, grid: usize) -> Result<Tensor> {
-        let mut made = self.made.lock().expect("no panic while a table is made");
-        if let Some(table) = made.get(&grid) {
-            return Ok(table.clone());
-        }
-        let values = match grid {
-            TRAINED_GRID => self.table.clone(),
-            _ => resample::bicubic(&self.table, TRAINED_GRID, self.width, grid),
-        };
-        let table = Tensor::from_vec(values, (1, grid, grid, self.width), &Device::Cpu)?
-            .to_dtype(self.like.dtype())?
-            .to_device(self.like.device())?;
-        made.insert(grid, table.clone());
-        Ok(table)
-    }
-}
-
 impl Block {
     fn load(load: &Loader, config: &SamConfig, n: usize) -> std::result::Result<Self, ModelError> {
-        let (width, head) = (config.width, config.width / config.heads);
+        let (width, head) = (config.width, config.head_dim());
         let is_global = config.global_attn_indexes.contains(&n);
         let rows = 2 * if is_global { TRAINED_GRID } else { WINDOW } - 1;
         Ok(Self {
             norm1: load.layer_norm("norm1", width, EPSILON)?,
             qkv: load.linear("attn.qkv", 3 * width, width)?,
             proj: load.linear("attn.proj", width, width)?,
-            positions: Mutex::default(),
+            positions: PerGrid::new(),
             rel_pos: [
                 load.plain("attn.rel_pos_h", &[rows, head])?,
                 load.plain("attn.rel_pos_w", &[rows, head])?,
             ],
-            like: load.vector("norm1.bias", &[width])?,
+            home: load.home(),
             norm2: load.layer_norm("norm2", width, EPSILON)?,
-            lin1: load.linear("mlp.lin1", 4 * width, width)?,
-            lin2: load.linear("mlp.lin2", width, 4 * width)?,
+            lin1: load.linear("mlp.lin1", SamConfig::MLP_RATIO * width, width)?,
+            lin2: load.linear("mlp.lin2", width, SamConfig::MLP_RATIO * width)?,
             heads: config.heads,
             is_global,
         })
@@ -207,29 +181,20 @@ impl Block {
     }
 
     fn positions(&self, side: usize) -> Result<Arc<RelativePositions>> {
-        let mut made = self.positions.lock().expect("no panic while a table is made");
-        if let Some(positions) = made.get(&side) {
-            return Ok(positions.clone());
-        }
-        let head = self.rel_pos[0].len()
-            / if self.is_global {
-                2 * TRAINED_GRID - 1
-            } else {
-                2 * WINDOW - 1
+        self.positions.get(side, || {
+            let trained = 2 * if self.is_global { TRAINED_GRID } else { WINDOW } - 1;
+            let wanted = 2 * side - 1;
+            let table = |values: &[f32]| {
+                let head = values.len() / trained;
+                let values = resample::linear(values, trained, head, wanted);
+                self.home.place(values, &[wanted, head])
             };
-        let table = |values: &Vec<f32>| {
-            let (rows, wanted) = (values.len() / head, 2 * side - 1);
-            let values = match rows == wanted {
-                true => values.clone(),
-                false => resample::linear(values, rows, head, wanted),
-            };
-            Tensor::from_vec(values, (wanted, head), &Device::Cpu)?
-                .to_dtype(self.like.dtype())?
-                .to_device(self.like.device())
-        };
-        let [rows, columns] = &self.rel_pos;
-        let positions = Arc::new(RelativePositions::new(&table(rows)?, &table(columns)?, side)?);
-        made.insert(side, positions.clone());
-        Ok(positions)
+            let [rows, columns] = &self.rel_pos;
+            Ok(Arc::new(RelativePositions::new(
+                &table(rows)?,
+                &table(columns)?,
+                side,
+            )?))
+        })
     }
 }
