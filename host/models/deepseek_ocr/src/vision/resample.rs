@@ -114,3 +114,62 @@ fn add(out: &mut [f32], row: &[f32], weight: f32) {
         *out += weight * value;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ocr_synthetic::Kind;
+    use safetensors::SafeTensors;
+
+    /// A tensor of the tiny checkpoint, its bf16 widened.
+    fn tensor(name: &str) -> Vec<f32> {
+        let shape = &Kind::Tiny.dimensions().shapes()[name];
+        let bits = ocr_synthetic::tensor(Kind::Tiny, 1, name, shape);
+        bits.into_iter()
+            .map(|bits| f32::from_bits(u32::from(bits) << 16))
+            .collect()
+    }
+
+    /// PyTorch's own tables, which host/conformance/deepseek_ocr/make_fixtures.py keeps.
+    #[test]
+    fn tables_are_pytorchs_for_every_grid() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/data/tables.safetensors");
+        let bytes = std::fs::read(path).unwrap();
+        let file = SafeTensors::deserialize(&bytes).unwrap();
+        let (_, metadata) = SafeTensors::read_metadata(&bytes).unwrap();
+        let kept = metadata.metadata().clone().unwrap();
+        let positions = tensor("model.sam_model.pos_embed");
+        let clip = &tensor("model.vision_model.embeddings.position_embedding.weight")[64..];
+        let relative = tensor("model.sam_model.blocks.1.attn.rel_pos_h");
+        let mut seen = 0;
+        for (name, view) in file.tensors() {
+            let (what, side) = name.split_once('.').unwrap();
+            let side: usize = side.parse().unwrap();
+            let made = match what {
+                "sam" => bicubic(&positions, 64, 48, side),
+                "clip" => bicubic(clip, 16, 64, side),
+                "relative" => linear(&relative, 127, 16, 2 * side - 1),
+                _ => panic!("a table `{name}` that nobody knows"),
+            };
+            let stride = kept.get(&name).map_or(1, |text| {
+                serde_json::from_str::<serde_json::Value>(text).unwrap()["stride"]
+                    .as_u64()
+                    .unwrap() as usize
+            });
+            let expected = view
+                .data()
+                .chunks_exact(4)
+                .map(|v| f32::from_le_bytes(v.try_into().unwrap()));
+            let made: Vec<f32> = made.into_iter().step_by(stride).collect();
+            assert_eq!(made.len(), expected.len(), "{name}");
+            let most = made
+                .iter()
+                .zip(expected)
+                .map(|(a, b)| (a - b).abs())
+                .fold(0.0, f32::max);
+            assert!(most < 1e-5, "{name} is off by {most:.1e}");
+            seen += 1;
+        }
+        assert_eq!(seen, 9);
+    }
+}
