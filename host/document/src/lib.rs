@@ -15,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod diagnostic;
+mod edit;
 mod geometry;
 mod image;
 mod markdown;
@@ -22,7 +23,8 @@ mod page;
 mod span;
 
 pub use diagnostic::{Diagnostic, Severity};
+pub use edit::{Edit, EditError, MAX_EDITS, NewCell, REDACTED};
 pub use geometry::{Affine, Point, Quad, Rect};
 pub use image::{ImageError, PageImage, PixelFormat};
-pub use page::{LayerWord, Outcome, Page, PageBuilder, PageInfo, Recovery, TextLayer};
+pub use page::{LayerWord, Outcome, Page, PageBuilder, PageInfo, RecordedPage, Recovery, TextLayer};
 pub use span::{Anchor, Cell, CellKind, Line, Slice, Span, SpanKind, Word};

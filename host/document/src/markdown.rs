@@ -18,9 +18,9 @@ const INDENT: &str = "    ";
 /// How the text inside a line is written.
 type Inline = fn(&str) -> String;
 
-/// The page as markdown, and the anchors of its spans in reading order. `is_markdown`: the spans' text already is.
-pub(crate) fn render(page: &Page, is_markdown: bool) -> (String, Vec<Anchor>) {
-    let inline: Inline = if is_markdown {
+/// The page as markdown, and the anchors of its spans in reading order.
+pub(crate) fn render(page: &Page) -> (String, Vec<Anchor>) {
+    let inline: Inline = if page.text_is_markdown {
         authored::inline
     } else {
         escape::inline
@@ -28,6 +28,7 @@ pub(crate) fn render(page: &Page, is_markdown: bool) -> (String, Vec<Anchor>) {
     let mut out = String::new();
     let mut anchors = Vec::new();
     let mut list: Vec<u8> = Vec::new();
+    let tables = table::Tables::of(page);
     for index in page.reading_order() {
         let span = &page.spans()[index];
         let in_list = !list.is_empty();
@@ -46,7 +47,7 @@ pub(crate) fn render(page: &Page, is_markdown: bool) -> (String, Vec<Anchor>) {
             }
             _ => {
                 list.clear();
-                block(page, index, span, inline)
+                block(page, index, span, &tables, inline)
             }
         };
         if block.is_empty() {
@@ -73,7 +74,7 @@ pub(crate) fn render(page: &Page, is_markdown: bool) -> (String, Vec<Anchor>) {
 }
 
 /// A block that is no list item.
-fn block(page: &Page, index: usize, span: &Span, inline: Inline) -> String {
+fn block(page: &Page, index: usize, span: &Span, tables: &table::Tables, inline: Inline) -> String {
     let text = page.text_of(span.text);
     let markup = page.text_of(span.markup);
     match span.kind {
@@ -81,7 +82,8 @@ fn block(page: &Page, index: usize, span: &Span, inline: Inline) -> String {
         SpanKind::Heading => heading(span.level.clamp(1, 6), text, inline),
         SpanKind::Caption => emphasised(text, inline),
         SpanKind::Figure => format!("![Figure](figure:{index})"),
-        SpanKind::Table => table::render(page, index as u32, inline)
+        SpanKind::Table => tables
+            .render(page, index as u32, inline)
             .or_else(|| (!markup.is_empty()).then(|| markup.to_owned()))
             .unwrap_or_else(|| block_text(text, inline)),
         SpanKind::Formula if !markup.is_empty() => format!("$$\n{}\n$$", authored::spaced(markup.trim())),

@@ -4,6 +4,10 @@
 //! an existing span, line or label; `order` is a permutation of the spans. The builder is the only way to make a
 //! page and keeps them.
 
+mod recorded;
+
+pub use recorded::RecordedPage;
+
 use crate::{
     Affine, Anchor, Cell, Diagnostic, Line, PageImage, Quad, Rect, Slice, Span, SpanKind, Word, markdown,
 };
@@ -41,8 +45,10 @@ pub enum Recovery {
 pub struct PageInfo {
     /// Position in this run's output, from 0.
     pub index: u32,
-    /// The page's number in its source, from 1.
+    /// The page's number in its source, from 1; pages of documents inside the document are counted on.
     pub number: u32,
+    /// The document inside the document that the page comes from: file names parted by `/`, outer ones first.
+    pub part: Option<String>,
     /// What became of its text.
     pub outcome: Outcome,
     /// How it was won.
@@ -71,6 +77,7 @@ impl PageInfo {
         Self {
             index,
             number,
+            part: None,
             outcome: Outcome::Complete,
             recovery: Recovery::None,
             width,
@@ -104,19 +111,22 @@ pub struct TextLayer {
 /// A recognised page; see the module's invariants.
 #[derive(Debug, Clone)]
 pub struct Page {
-    info: PageInfo,
-    text: String,
-    labels: Vec<String>,
-    spans: Vec<Span>,
-    lines: Vec<Line>,
-    words: Vec<Word>,
-    cells: Vec<Cell>,
-    markdown: String,
-    anchors: Vec<Anchor>,
-    raw: String,
-    raster: Option<PageImage>,
-    tokens: Option<u32>,
-    timings: Vec<(&'static str, Duration)>,
+    pub(crate) info: PageInfo,
+    pub(crate) text: String,
+    pub(crate) labels: Vec<String>,
+    pub(crate) spans: Vec<Span>,
+    pub(crate) lines: Vec<Line>,
+    pub(crate) words: Vec<Word>,
+    pub(crate) cells: Vec<Cell>,
+    pub(crate) markdown: String,
+    pub(crate) anchors: Vec<Anchor>,
+    pub(crate) raw: String,
+    /// Whether the spans' text is markdown already.
+    pub(crate) text_is_markdown: bool,
+    pub(crate) is_edited: bool,
+    pub(crate) raster: Option<PageImage>,
+    pub(crate) tokens: Option<u32>,
+    pub(crate) timings: Vec<(&'static str, Duration)>,
 }
 
 impl Page {
@@ -192,6 +202,30 @@ impl Page {
         self.raster.as_ref()
     }
 
+    /// Whether edits were made, so that the raw output is not what the page says any more.
+    pub fn is_edited(&self) -> bool {
+        self.is_edited
+    }
+
+    /// The page without anything that was read or seen on it, as one that failed.
+    pub fn withheld(&self) -> Page {
+        let mut info = self.info.clone();
+        info.outcome = Outcome::Failed;
+        info.language = None;
+        Page {
+            tokens: self.tokens,
+            timings: self.timings.clone(),
+            is_edited: true,
+            ..PageBuilder::new(info).finish()
+        }
+    }
+
+    /// The page without its raster.
+    pub fn without_raster(mut self) -> Page {
+        self.raster = None;
+        self
+    }
+
     /// Tokens that the model wrote, all attempts together; `None` for engines that write none.
     pub fn tokens(&self) -> Option<u32> {
         self.tokens
@@ -208,7 +242,6 @@ impl Page {
 pub struct PageBuilder {
     page: Page,
     markdown_given: bool,
-    text_is_markdown: bool,
 }
 
 impl PageBuilder {
@@ -225,6 +258,8 @@ impl PageBuilder {
             markdown: String::new(),
             anchors: Vec::new(),
             raw: String::new(),
+            text_is_markdown: false,
+            is_edited: false,
             raster: None,
             tokens: None,
             timings: Vec::new(),
@@ -232,7 +267,6 @@ impl PageBuilder {
         Self {
             page,
             markdown_given: false,
-            text_is_markdown: false,
         }
     }
 
@@ -387,7 +421,7 @@ impl PageBuilder {
 
     /// Says that the spans' text is markdown already, with LaTeX between `\(` and `\)`: rendering keeps its markup.
     pub fn text_is_markdown(&mut self) -> &mut Self {
-        self.text_is_markdown = true;
+        self.page.text_is_markdown = true;
         self
     }
 
@@ -402,7 +436,7 @@ impl PageBuilder {
     /// The finished page, its markdown rendered.
     pub fn finish(mut self) -> Page {
         if !self.markdown_given {
-            (self.page.markdown, self.page.anchors) = markdown::render(&self.page, self.text_is_markdown);
+            (self.page.markdown, self.page.anchors) = markdown::render(&self.page);
         }
         self.page
     }

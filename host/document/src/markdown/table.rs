@@ -2,27 +2,41 @@
 
 use super::Inline;
 use crate::{Cell, CellKind, Page};
+use std::collections::HashMap;
 
 /// A grid larger than this, in cells, is written as HTML whatever it holds: pipes need every place filled.
 const MOST_PLACES: u64 = 20_000;
 
-/// The table of span `index`; `None` where it has no cells.
-pub(super) fn render(page: &Page, index: u32, inline: Inline) -> Option<String> {
-    let cells: Vec<(&Cell, &str)> = page
-        .cells()
-        .iter()
-        .filter(|c| c.table == index)
-        .map(|c| (c, page.text_of(c.text).trim()))
-        .collect();
+/// Which cells belong to which table, found once for a page.
+pub(super) struct Tables(HashMap<u32, Vec<usize>>);
+
+impl Tables {
+    pub(super) fn of(page: &Page) -> Self {
+        let mut cells: HashMap<u32, Vec<usize>> = HashMap::new();
+        for (at, cell) in page.cells().iter().enumerate() {
+            cells.entry(cell.table).or_default().push(at);
+        }
+        Self(cells)
+    }
+
+    /// The table of span `index`; `None` where it has no cells.
+    pub(super) fn render(&self, page: &Page, index: u32, inline: Inline) -> Option<String> {
+        let cells = self.0.get(&index)?.iter().map(|&at| &page.cells()[at]);
+        let cells = cells.map(|c| (c, page.text_of(c.text).trim()));
+        render(&cells.collect::<Vec<_>>(), inline)
+    }
+}
+
+fn render(cells: &[(&Cell, &str)], inline: Inline) -> Option<String> {
     let rows = cells.iter().map(|(c, _)| u64::from(c.row) + 1).max()?;
     let columns = cells.iter().map(|(c, _)| u64::from(c.column) + 1).max()?;
     let plain = cells
         .iter()
         .all(|(c, text)| c.row_span <= 1 && c.column_span <= 1 && !text.contains('\n'));
     Some(if plain && rows * columns <= MOST_PLACES {
-        pipes(&cells, rows as usize, columns as usize, inline)
+        pipes(cells, rows as usize, columns as usize, inline)
     } else {
-        html(&cells)
+        html(cells)
     })
 }
 
