@@ -6,10 +6,11 @@
 //! sequence and returns its blocks; an error over a prompt, or a panic, ends that sequence alone; one of a step ends all, and
 //! the model is not asked again.
 
-use crate::scheduler::{Change, Order, Scheduler, SequenceId, Step};
-use crate::step_model::{Entry, StepModel};
+use crate::scheduler::{Change, Fill, Order, Scheduler, SequenceId, Step};
+use crate::step_model::{Entry, Part, StepModel};
 use crate::worker::said_by;
 use std::collections::{HashMap, VecDeque};
+use std::ops::Range;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,9 +68,28 @@ struct Submitted<P> {
     unwanted: Arc<AtomicBool>,
 }
 
+/// What the thread is asked.
+enum Asked<P> {
+    Write(Submitted<P>),
+    Count(Sender<Census>),
+}
+
+/// Who is there, and what of the cache is free.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Census {
+    /// Sequences that have not ended.
+    pub sequences: usize,
+    /// Blocks that no sequence has.
+    pub free_blocks: usize,
+    /// All blocks.
+    pub blocks: usize,
+    /// How often a sequence made room for others and had to be filled again.
+    pub preempted: u64,
+}
+
 /// Hands sequences to the thread; cheap to clone.
 pub struct BatchHandle<P> {
-    queue: SyncSender<Submitted<P>>,
+    queue: SyncSender<Asked<P>>,
 }
 
 impl<P> Clone for BatchHandle<P> {
@@ -86,13 +106,20 @@ impl<P> BatchHandle<P> {
         let (said, hear) = channel();
         let unwanted = Arc::new(AtomicBool::new(false));
         // A closed queue drops the sender, and the listener hears that.
-        let _ = self.queue.send(Submitted {
+        let _ = self.queue.send(Asked::Write(Submitted {
             prompt,
             order,
             said,
             unwanted: unwanted.clone(),
-        });
+        }));
         Writing { said: hear, unwanted }
+    }
+
+    /// Counts, between two steps; `None`: the thread has ended.
+    pub fn census(&self) -> Option<Census> {
+        let (answer, hear) = channel();
+        self.queue.send(Asked::Count(answer)).ok()?;
+        hear.recv().ok()
     }
 }
 
@@ -158,7 +185,7 @@ type Begun = Vec<(usize, SequenceId, u64)>;
 
 struct Thread<M: StepModel> {
     model: M,
-    orders: Receiver<Submitted<M::Prompt>>,
+    orders: Receiver<Asked<M::Prompt>>,
     scheduler: Scheduler,
     kept: HashMap<SequenceId, Kept<M>>,
     begun: VecDeque<Begun>,
@@ -170,7 +197,7 @@ struct Thread<M: StepModel> {
 }
 
 impl<M: StepModel> Thread<M> {
-    fn new(model: M, orders: Receiver<Submitted<M::Prompt>>) -> Self {
+    fn new(model: M, orders: Receiver<Asked<M::Prompt>>) -> Self {
         let capacity = model.capacity();
         Self {
             scheduler: Scheduler::new(capacity),
@@ -210,7 +237,10 @@ impl<M: StepModel> Thread<M> {
                 false => self.orders.try_recv(),
             };
             match order {
-                Ok(order) => self.add(order),
+                Ok(Asked::Write(order)) => self.add(order),
+                Ok(Asked::Count(answer)) => {
+                    let _ = answer.send(self.scheduler.census());
+                }
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
                     self.is_closed = true;
@@ -297,50 +327,68 @@ impl<M: StepModel> Thread<M> {
             return;
         }
         match step {
-            Step::Encode(id) => self.encode(id),
-            Step::Prefill {
-                id,
-                start,
-                count,
-                last,
-            } => self.prefill(id, start, count, last),
+            Step::Encode(ids) => self.encode(&ids),
+            Step::Prefill(fills) => self.prefill(fills),
             Step::Decode { rows } => self.decode(rows),
         }
     }
 
-    fn encode(&mut self, id: SequenceId) {
-        let Some(prompt) = self.kept.get_mut(&id).and_then(|kept| kept.prompt.take()) else {
-            return self.end(id, Some(Said::Failed("a prompt was encoded twice".into())));
-        };
-        let encoded = guarded(|| self.model.encode(prompt));
-        let fits = encoded.and_then(|(encoded, prefix)| {
-            self.scheduler.encoded(id, prefix)?;
-            Ok(encoded)
-        });
-        match (fits, self.kept.get_mut(&id)) {
-            (Ok(encoded), Some(kept)) => kept.encoded = Some(encoded),
-            (Ok(_), None) => {}
-            (Err(error), _) => self.end(id, Some(Said::Failed(error))),
+    fn encode(&mut self, ids: &[SequenceId]) {
+        let mut prompts = Vec::new();
+        let mut whose = Vec::new();
+        for &id in ids {
+            match self.kept.get_mut(&id).and_then(|kept| kept.prompt.take()) {
+                Some(prompt) => {
+                    prompts.push(prompt);
+                    whose.push(id);
+                }
+                None => self.end(id, Some(Said::Failed("a prompt was encoded twice".into()))),
+            }
+        }
+        let results = each(prompts.len(), |range| self.model.encode(&prompts[range]));
+        for (id, result) in whose.into_iter().zip(results) {
+            let fits = result.and_then(|(encoded, prefix)| {
+                self.scheduler.encoded(id, prefix)?;
+                Ok(encoded)
+            });
+            match (fits, self.kept.get_mut(&id)) {
+                (Ok(encoded), Some(kept)) => kept.encoded = Some(encoded),
+                (Ok(_), None) => {}
+                (Err(error), _) => self.end(id, Some(Said::Failed(error))),
+            }
         }
     }
 
-    fn prefill(&mut self, id: SequenceId, start: usize, count: usize, last: bool) {
-        let encoded = self.kept.get(&id).and_then(|kept| kept.encoded.as_ref());
-        let Some(encoded) = encoded else {
-            return self.end(id, Some(Said::Failed("a prompt was not encoded".into())));
-        };
-        let written = self.scheduler.written(id);
-        let wants_token = last && self.scheduler.newest(id).is_none();
-        let blocks = self.scheduler.blocks_of(id);
+    fn prefill(&mut self, fills: Vec<Fill>) {
+        let is_encoded = |fill: &Fill| self.kept.get(&fill.id).is_some_and(|kept| kept.encoded.is_some());
+        let (fills, lost): (Vec<Fill>, Vec<Fill>) = fills.into_iter().partition(is_encoded);
+        for fill in lost {
+            self.end(fill.id, Some(Said::Failed("a prompt was not encoded".into())));
+        }
         // A prompt of one token has nothing before the one that the first step reads.
-        let filled = match count {
-            0 => Ok(None),
-            _ => guarded(|| {
-                self.model
-                    .prefill(encoded, written, start, count, blocks, wants_token)
-            }),
+        let (filled, empty): (Vec<Fill>, Vec<Fill>) = fills.into_iter().partition(|fill| fill.count > 0);
+        let (model, kept, scheduler) = (&mut self.model, &self.kept, &self.scheduler);
+        let part = |fill: &Fill| Part {
+            encoded: kept[&fill.id].encoded.as_ref().expect("it was encoded"),
+            written: scheduler.written(fill.id),
+            start: fill.start,
+            count: fill.count,
+            blocks: scheduler.blocks_of(fill.id),
+            wants_token: fill.last && scheduler.newest(fill.id).is_none(),
         };
-        let token = match filled {
+        let parts: Vec<Part<'_, M::Encoded>> = filled.iter().map(part).collect();
+        let results = each(parts.len(), |range| model.prefill(&parts[range]));
+        for (fill, result) in filled.into_iter().zip(results) {
+            self.filled(fill, result);
+        }
+        for fill in empty {
+            self.filled(fill, Ok(None));
+        }
+    }
+
+    /// A stretch is in the cache, or is not: its sequence goes on, enters its row, or ends.
+    fn filled(&mut self, Fill { id, count, .. }: Fill, result: Result<Option<u32>, String>) {
+        let token = match result {
             Ok(token) => token,
             Err(error) => return self.end(id, Some(Said::Failed(error))),
         };
@@ -412,6 +460,32 @@ impl<M: StepModel> Thread<M> {
             }
         }
     }
+}
+
+/// Work over all of `count` at once or, where that fails, one by one, so that an error is only of those that have it.
+fn each<T>(
+    count: usize,
+    mut work: impl FnMut(Range<usize>) -> Result<Vec<T>, String>,
+) -> Vec<Result<T, String>> {
+    let mut of = |range: Range<usize>| {
+        let wanted = range.len();
+        guarded(|| work(range)).and_then(|results| match results.len() == wanted {
+            true => Ok(results),
+            false => Err(format!("the model answered {} of {wanted}", results.len())),
+        })
+    };
+    match count {
+        0 => Vec::new(),
+        1 => vec![of(0..1).map(one)],
+        _ => match of(0..count) {
+            Ok(results) => results.into_iter().map(Ok).collect(),
+            Err(_) => (0..count).map(|at| of(at..at + 1).map(one)).collect(),
+        },
+    }
+}
+
+fn one<T>(results: Vec<T>) -> T {
+    results.into_iter().next().expect("one was counted")
 }
 
 /// A panic in the model becomes an error of what it was doing.

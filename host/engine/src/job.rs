@@ -1,7 +1,18 @@
 //! One page's work, valid by construction.
 
+use crate::Tenant;
 use ocr_document::{Affine, Diagnostic, PageImage, PageInfo, TextLayer};
 use std::time::Duration;
+
+/// How far the text that a source carries is believed. Text that lies on nothing that can be seen is never taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum LayerTrust {
+    /// Where a sample of it reads as it says.
+    #[default]
+    Sample,
+    /// As it is.
+    Full,
+}
 
 /// A page to be recognised.
 #[derive(Debug, Clone)]
@@ -16,12 +27,16 @@ pub struct PageJob {
     pub dpi: f32,
     /// Source page width and height, points.
     pub size_points: (f32, f32),
-    /// Text that the source carries.
+    /// Text that the source carries, for engines that can use it.
     pub text_layer: Option<TextLayer>,
+    /// How far that text is believed.
+    pub trust: LayerTrust,
     /// What there is to say of the page before it is read.
     pub diagnostics: Vec<Diagnostic>,
     /// How long recognition may take once it has begun.
     pub time_limit: Duration,
+    /// Whose page it is.
+    pub tenant: Tenant,
 }
 
 impl PageJob {

@@ -1,6 +1,6 @@
 //! What a model supplies: pixels in, a page out.
 
-use crate::PageJob;
+use crate::{PageJob, RegionTask};
 use ocr_document::Page;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +16,22 @@ pub trait Recognizer: Send + Sync + 'static {
 
     /// Reads one page.
     fn recognize(&self, job: &PageJob, control: &Control) -> Result<Page, RecognizeError>;
+
+    /// Reads a part of a page, `job.image`, for what it is known to hold. The answer stands in the page's spans; a
+    /// table's and a formula's in their markup. An engine says of what it can't do that it can't.
+    fn read_region(
+        &self,
+        job: &PageJob,
+        task: &RegionTask,
+        control: &Control,
+    ) -> Result<Page, RecognizeError> {
+        let _ = (job, control);
+        Err(RecognizeError::Model(format!(
+            "{} does not read regions for `{}`",
+            self.name(),
+            task.name()
+        )))
+    }
 }
 
 /// Why a page has no text.

@@ -1,9 +1,11 @@
-//! What runs on the next step: encode a prompt, prefill a chunk of one, or decode all rows.
+//! What runs on the next step: encode some prompts, prefill a chunk of them, or decode all rows.
 //!
 //! It knows counts and block ids, never tensors. Invariants: a sequence is in exactly one of `waiting`, `filling` and a
 //! row; only those in the latter two own blocks, and enough for every token that a planned step writes; a sequence that
 //! is pre-empted keeps what it has written and is filled again from that.
 
+use crate::Tenant;
+use crate::batch::Census;
 use crate::blocks::{BlockId, Blocks};
 use crate::step_model::{Capacity, Prefix};
 use crate::waiting::Waiting;
@@ -15,10 +17,8 @@ pub type SequenceId = u64;
 /// What a sequence asks of the scheduler.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
-    /// Whose it is; tenants share the model evenly.
-    pub tenant: String,
-    /// Higher goes first.
-    pub priority: i32,
+    /// Whose it is; tenants share the model by weight.
+    pub tenant: Tenant,
     /// Tokens to write at most.
     pub most: usize,
     /// The token that ends it before; it is handed on like any other.
@@ -28,25 +28,28 @@ pub struct Order {
 /// What to do next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    /// Make the decoder's input of a sequence's prompt, then call [`Scheduler::encoded`].
-    Encode(SequenceId),
-    /// Run part of a sequence's prompt, and of what it had written, through the decoder; then call
-    /// [`Scheduler::prefilled`].
-    Prefill {
-        /// Whose.
-        id: SequenceId,
-        /// The first token.
-        start: usize,
-        /// How many.
-        count: usize,
-        /// Whether the sequence enters its row with it.
-        last: bool,
-    },
+    /// Make the decoder's input of these sequences' prompts, then call [`Scheduler::encoded`] for each.
+    Encode(Vec<SequenceId>),
+    /// Run these stretches through the decoder; then call [`Scheduler::prefilled`] for each.
+    Prefill(Vec<Fill>),
     /// Begin a step of the first `rows` rows; then call [`Scheduler::began`].
     Decode {
         /// One more than the highest row with a sequence.
         rows: usize,
     },
+}
+
+/// Part of a sequence's prompt, and of what it had written, on its way through the decoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fill {
+    /// Whose.
+    pub id: SequenceId,
+    /// The first token.
+    pub start: usize,
+    /// How many.
+    pub count: usize,
+    /// Whether the sequence enters its row with it.
+    pub last: bool,
 }
 
 /// What [`Scheduler::began`] and the others say became of rows.
@@ -107,10 +110,11 @@ pub struct Scheduler {
     blocks: Blocks,
     sequences: HashMap<SequenceId, Sequence>,
     waiting: Waiting<SequenceId>,
-    /// One at a time is encoded and filled.
-    filling: Option<SequenceId>,
+    /// Those that are encoded and filled, in the order of their admission: no more than the model takes at a time.
+    filling: Vec<SequenceId>,
     rows: Vec<Option<SequenceId>>,
     admissions: u64,
+    preempted: u64,
     /// Whether the last step was not a decode: the two take turns.
     decode_is_due: bool,
 }
@@ -123,16 +127,17 @@ impl Scheduler {
             blocks: Blocks::new(capacity.blocks, capacity.block_tokens),
             sequences: HashMap::new(),
             waiting: Waiting::default(),
-            filling: None,
+            filling: Vec::new(),
             rows: vec![None; capacity.rows],
             admissions: 0,
+            preempted: 0,
             decode_is_due: false,
         }
     }
 
     /// Takes a sequence in.
     pub fn add(&mut self, id: SequenceId, order: Order) {
-        self.waiting.push(order.priority, &order.tenant, id, false);
+        self.waiting.push(&order.tenant, id, false);
         let sequence = Sequence {
             order,
             prefix: None,
@@ -148,6 +153,16 @@ impl Scheduler {
     /// Sequences that have not ended.
     pub fn alive(&self) -> usize {
         self.sequences.len()
+    }
+
+    /// Who is there, and what of the cache is free.
+    pub fn census(&self) -> Census {
+        Census {
+            sequences: self.sequences.len(),
+            free_blocks: self.blocks.free(),
+            blocks: self.blocks.all(),
+            preempted: self.preempted,
+        }
     }
 
     /// What a sequence has written.
@@ -202,48 +217,61 @@ impl Scheduler {
     }
 
     fn plan_fill(&mut self) -> Option<Step> {
-        if self.filling.is_none() {
-            self.admit();
+        while self.filling.len() < self.capacity.prompts.max(1) && self.admit() {}
+        let unread = |id: &SequenceId| self.sequences[id].prefix.is_none();
+        let unread: Vec<SequenceId> = self.filling.iter().copied().filter(unread).collect();
+        if !unread.is_empty() {
+            return Some(Step::Encode(unread));
         }
-        let id = self.filling?;
-        let sequence = &self.sequences[&id];
-        let Place::Filling { done, .. } = sequence.place else {
-            unreachable!("who is filled has a row")
-        };
-        if sequence.prefix.is_none() {
-            return Some(Step::Encode(id));
+        let mut fills = Vec::new();
+        let mut room = self.capacity.chunk.max(1);
+        for &id in &self.filling {
+            let sequence = self.sequences.get_mut(&id).expect("who is filled lives");
+            let Place::Filling { done, .. } = sequence.place else {
+                unreachable!("who is filled has a row")
+            };
+            let fill = sequence.to_fill();
+            // The blocks for the prompt are taken once its length is known.
+            let need = match self.capacity.reserves {
+                true => sequence.prompt() + sequence.order.most,
+                false => fill + 1,
+            };
+            if !self.blocks.extend(&mut sequence.blocks, need) {
+                // Who came later does not pass it by: it would wait for ever among small ones.
+                break;
+            }
+            let count = room.min(fill - done);
+            fills.push(Fill {
+                id,
+                start: done,
+                count,
+                last: done + count == fill,
+            });
+            room -= count;
+            if room == 0 {
+                break;
+            }
         }
-        let fill = sequence.to_fill();
-        // The blocks for the prompt are taken once its length is known.
-        let room = fill + 1;
-        let sequence = self.sequences.get_mut(&id).expect("it lives");
-        if !self.blocks.extend(&mut sequence.blocks, room) {
-            return None;
-        }
-        let count = self.capacity.chunk.min(fill - done);
-        Some(Step::Prefill {
-            id,
-            start: done,
-            count,
-            last: done + count == fill,
-        })
+        (!fills.is_empty()).then_some(Step::Prefill(fills))
     }
 
-    /// Gives the next in line a row. Those that were encoded need their blocks at once; of others the need is unknown,
-    /// and one block for each row that decodes is left, so that they can grow meanwhile.
-    fn admit(&mut self) {
+    /// Gives the next in line a row, and says whether there was one. Those that were encoded need their blocks at once; of
+    /// others the need is unknown, and one block for each row that has a sequence is left, so that they can grow meanwhile.
+    fn admit(&mut self) -> bool {
         let Some(row) = self.rows.iter().position(Option::is_none) else {
-            return;
+            return false;
         };
-        let Some(&id) = self.waiting.peek() else { return };
-        let decoding = self.rows.iter().flatten().count();
+        let Some(&id) = self.waiting.peek() else {
+            return false;
+        };
+        let taken = self.rows.iter().flatten().count();
         let sequence = &self.sequences[&id];
         let need = match sequence.prefix {
             Some(_) => self.blocks.for_tokens(sequence.to_fill() + 1),
             None => 1,
         };
-        if decoding > 0 && self.blocks.free() < need + decoding {
-            return;
+        if taken > 0 && self.blocks.free() < need + taken {
+            return false;
         }
         self.waiting.pop();
         self.admissions += 1;
@@ -251,7 +279,8 @@ impl Scheduler {
         sequence.place = Place::Filling { row, done: 0 };
         sequence.admitted = self.admissions;
         self.rows[row] = Some(id);
-        self.filling = Some(id);
+        self.filling.push(id);
+        true
     }
 
     fn plan_decode(&mut self, changes: &mut Vec<Change>) -> Option<Step> {
@@ -288,19 +317,20 @@ impl Scheduler {
             !s.blocks.is_empty() && matches!(s.place, Place::Filling { .. } | Place::Decoding { .. })
         };
         let of = self.sequences.iter().filter(has_blocks);
-        of.min_by_key(|(_, s)| (s.order.priority, std::cmp::Reverse(s.admitted)))
+        of.min_by_key(|(_, s)| (s.order.tenant.priority, std::cmp::Reverse(s.admitted)))
             .map(|(&id, _)| id)
     }
 
     /// Takes a sequence's row and blocks; it waits at the head of its queue with what it has written.
     fn preempt(&mut self, id: SequenceId) -> Option<Change> {
+        self.preempted += 1;
         let sequence = self.sequences.get_mut(&id).expect("it lives");
         self.blocks.release(&mut sequence.blocks);
         let place = std::mem::replace(&mut sequence.place, Place::Waiting);
         // Tokens of steps that were begun and not read are made again.
         sequence.begun = sequence.written.len();
         let order = &sequence.order;
-        self.waiting.push(order.priority, &order.tenant, id, true);
+        self.waiting.push(&order.tenant, id, true);
         self.vacate(place)
     }
 
@@ -308,8 +338,8 @@ impl Scheduler {
     fn vacate(&mut self, place: Place) -> Option<Change> {
         match place {
             Place::Filling { row, .. } => {
-                self.rows[row] = None;
-                self.filling = None;
+                let id = self.rows[row].take();
+                self.filling.retain(|&filling| Some(filling) != id);
                 None
             }
             Place::Decoding { row } => {
@@ -369,7 +399,7 @@ impl Scheduler {
         sequence.written.extend(token);
         sequence.begun = sequence.written.len();
         sequence.place = Place::Decoding { row };
-        self.filling = None;
+        self.filling.retain(|&filling| filling != id);
         Some(row)
     }
 

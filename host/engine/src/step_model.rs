@@ -13,8 +13,13 @@ pub struct Capacity {
     pub rows: usize,
     /// Tokens of a sequence, prompt and output together.
     pub context: usize,
-    /// Tokens of a prompt that go through the model at a time.
+    /// Tokens of prompts that go through the model at a time.
     pub chunk: usize,
+    /// Prompts that are encoded and filled at a time.
+    pub prompts: usize,
+    /// Whether a sequence's blocks are all taken before it is filled, so that it never has to make room and be filled again
+    /// with what it wrote: what a prefill leaves in the cache may differ in its last bits from what steps leave there.
+    pub reserves: bool,
 }
 
 /// A prompt as it goes into the batch.
@@ -24,6 +29,23 @@ pub struct Prefix {
     pub tokens: usize,
     /// The last of them, where a step can read it by its id; `None`: it is part of an image.
     pub last: Option<u32>,
+}
+
+/// A stretch of a sequence on its way into the cache.
+#[derive(Debug)]
+pub struct Part<'a, E> {
+    /// The prompt.
+    pub encoded: &'a E,
+    /// What was written behind it, where the sequence had to make room.
+    pub written: &'a [u32],
+    /// The first token, of the prompt followed by `written`.
+    pub start: usize,
+    /// How many.
+    pub count: usize,
+    /// The sequence's blocks of the cache.
+    pub blocks: &'a [BlockId],
+    /// Whether the token that follows is wanted. That is asked for only where no step can read the prompt's last token.
+    pub wants_token: bool,
 }
 
 /// A sequence as it begins to decode in a row of the batch.
@@ -41,8 +63,8 @@ pub struct Entry<'a> {
 
 /// A decoder with a cache in blocks. One thread owns it.
 ///
-/// Sequences are encoded, then prefilled chunk by chunk, then they enter a row and decode until they leave it. A
-/// sequence may be taken out of its row and its blocks at any time; what it has written is then prefilled again.
+/// Sequences are encoded, then prefilled chunk by chunk, several at a time, then they enter a row and decode until they
+/// leave it. A sequence may be taken out of its row and its blocks at any time; what it has written is then prefilled again.
 pub trait StepModel {
     /// What a sequence starts from: an image's views, ids.
     type Prompt: Send;
@@ -52,21 +74,12 @@ pub trait StepModel {
     /// How much there is room for.
     fn capacity(&self) -> Capacity;
 
-    /// Makes the decoder's input of a prompt.
-    fn encode(&mut self, prompt: Self::Prompt) -> Result<(Self::Encoded, Prefix), String>;
+    /// Makes the decoder's input of each prompt. Where that fails for several at once they are asked for one by one.
+    fn encode(&mut self, prompts: &[Self::Prompt]) -> Result<Vec<(Self::Encoded, Prefix)>, String>;
 
-    /// Runs tokens `start .. start + count` of the prompt followed by `written` through the decoder, into `blocks`.
-    /// With `wants_token` it waits and answers the token that follows them; that is asked for only where no step can
-    /// read the prompt's last token.
-    fn prefill(
-        &mut self,
-        encoded: &Self::Encoded,
-        written: &[u32],
-        start: usize,
-        count: usize,
-        blocks: &[BlockId],
-        wants_token: bool,
-    ) -> Result<Option<u32>, String>;
+    /// Runs stretches of several sequences through the decoder, into their blocks. Answers the token behind each that wants
+    /// one, and waits for these alone. Where that fails for several at once they are asked for one by one.
+    fn prefill(&mut self, parts: &[Part<'_, Self::Encoded>]) -> Result<Vec<Option<u32>>, String>;
 
     /// Puts a prefilled sequence into a row.
     fn enter(&mut self, row: usize, encoded: &Self::Encoded, entry: Entry<'_>) -> Result<(), String>;

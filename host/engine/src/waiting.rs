@@ -1,6 +1,7 @@
-//! Who waits, and who is next: the highest priority first, within it the tenant that was served least, within that the
-//! first that came.
+//! Who waits, and who is next: the highest priority first, within it the tenant that was served least for its weight,
+//! within that the first that came.
 
+use crate::Tenant;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// What waits in one class: a queue by tenant.
@@ -11,31 +12,39 @@ type Queues<T> = BTreeMap<String, VecDeque<T>>;
 pub struct Waiting<T> {
     /// By priority, the highest last.
     classes: BTreeMap<i32, Queues<T>>,
-    /// Tokens that each tenant was given; only differences count.
+    /// What each tenant was given, by weight; only differences count.
     served: HashMap<String, u64>,
+    /// What the last one that was taken had been given.
+    level: u64,
 }
+
+/// What a token counts for a tenant of weight 1; a multiple of most small weights, so that shares are exact.
+const TOKEN: u64 = 5040;
 
 impl<T> Default for Waiting<T> {
     fn default() -> Self {
         Self {
             classes: BTreeMap::new(),
             served: HashMap::new(),
+            level: 0,
         }
     }
 }
 
 impl<T> Waiting<T> {
     /// Puts an item at the end of its tenant's queue, or back at its head.
-    pub fn push(&mut self, priority: i32, tenant: &str, item: T, at_head: bool) {
+    pub fn push(&mut self, of: &Tenant, item: T, at_head: bool) {
+        let (priority, tenant) = (of.priority, &*of.name);
         let idle = self.classes.values().all(|queues| !queues.contains_key(tenant));
         if idle {
-            // Who was away has no claim to the time the others used: it starts level with the least served of those here.
+            // Who was away has no claim to the time the others used: it starts level with the least served of those here,
+            // or with the one that was taken last.
             let least = self
                 .tenants()
                 .filter_map(|t| self.served.get(t))
                 .min()
                 .copied()
-                .unwrap_or(0);
+                .unwrap_or(self.level);
             let served = self.served.entry(tenant.to_owned()).or_default();
             *served = (*served).max(least);
         }
@@ -58,8 +67,9 @@ impl<T> Waiting<T> {
     }
 
     /// Counts tokens that a tenant was given.
-    pub fn charge(&mut self, tenant: &str, tokens: u64) {
-        *self.served.entry(tenant.to_owned()).or_default() += tokens;
+    pub fn charge(&mut self, tenant: &Tenant, tokens: u64) {
+        let served = self.served.entry(tenant.name.to_string()).or_default();
+        *served = served.saturating_add(tokens.saturating_mul(TOKEN) / u64::from(tenant.weight.max(1)));
     }
 
     fn next_key(&self) -> Option<(i32, String)> {
@@ -78,6 +88,7 @@ impl<T> Waiting<T> {
     /// Takes who is next.
     pub fn pop(&mut self) -> Option<T> {
         let (priority, tenant) = self.next_key()?;
+        self.level = self.served.get(&tenant).copied().unwrap_or(0);
         let queues = self.classes.get_mut(&priority)?;
         let queue = queues.get_mut(&tenant)?;
         let item = queue.pop_front();
@@ -113,8 +124,8 @@ mod tests {
     #[test]
     fn tenants_share_whatever_the_length_of_their_queues() {
         let mut waiting = Waiting::default();
-        (0..100).for_each(|n| waiting.push(0, "many", ("many", n), false));
-        (0..10).for_each(|n| waiting.push(0, "few", ("few", n), false));
+        (0..100).for_each(|n| waiting.push(&Tenant::named("many"), ("many", n), false));
+        (0..10).for_each(|n| waiting.push(&Tenant::named("few"), ("few", n), false));
         let mut taken = HashMap::new();
         for _ in 0..20 {
             let (tenant, n) = waiting.pop().unwrap();
@@ -124,7 +135,7 @@ mod tests {
                 "within a tenant: first come, first served"
             );
             *taken.get_mut(tenant).unwrap() += 1;
-            waiting.charge(tenant, 100);
+            waiting.charge(&Tenant::named(tenant), 100);
         }
         assert_eq!((taken["many"], taken["few"]), (10, 10));
         assert_eq!(std::iter::from_fn(|| waiting.pop()).count(), 90);
@@ -132,19 +143,50 @@ mod tests {
 
     #[test]
     fn the_urgent_go_first_and_who_comes_late_has_no_arrears() {
+        let (a, b) = (Tenant::named("a"), Tenant::named("b"));
         let mut waiting = Waiting::default();
-        waiting.push(0, "a", "a1", false);
-        waiting.charge("a", 1_000_000);
-        waiting.push(0, "b", "b1", false);
-        waiting.push(0, "b", "b2", false);
-        waiting.push(9, "a", "urgent", false);
+        waiting.push(&a, "a1", false);
+        waiting.charge(&a, 1_000_000);
+        waiting.push(&b, "b1", false);
+        waiting.push(&b, "b2", false);
+        let urgent = Tenant {
+            priority: 9,
+            ..a.clone()
+        };
+        waiting.push(&urgent, "urgent", false);
         assert_eq!(waiting.pop(), Some("urgent"));
         // b starts level with a, and is then charged.
         assert_eq!(waiting.pop(), Some("a1"));
-        waiting.push(0, "a", "a2", false);
-        waiting.charge("a", 1);
+        waiting.push(&a, "a2", false);
+        waiting.charge(&a, 1);
         assert_eq!(waiting.pop(), Some("b1"));
         assert_eq!(waiting.remove(|item| *item == "a2"), ["a2"]);
         assert_eq!((waiting.pop(), waiting.pop()), (Some("b2"), None));
+        // Nobody waits, and still c has no claim to what the others had.
+        waiting.push(&Tenant::named("c"), "c1", false);
+        waiting.push(&b, "b3", false);
+        assert_eq!((waiting.pop(), waiting.pop()), (Some("b3"), Some("c1")));
+    }
+
+    #[test]
+    fn shares_follow_weights() {
+        let heavy = Tenant {
+            weight: 3,
+            ..Tenant::named("heavy")
+        };
+        let light = Tenant::named("light");
+        let mut waiting = Waiting::default();
+        for _ in 0..100 {
+            waiting.push(&heavy, "heavy", false);
+            waiting.push(&light, "light", false);
+        }
+        let taken: Vec<&str> = (0..80)
+            .map(|_| {
+                let who = waiting.pop().unwrap();
+                waiting.charge(if who == "heavy" { &heavy } else { &light }, 7);
+                who
+            })
+            .collect();
+        assert_eq!(taken.iter().filter(|who| **who == "heavy").count(), 60);
     }
 }

@@ -1,6 +1,6 @@
 //! Many sequences at once through a model that reads its own cache: a block in the wrong hands changes the text.
 
-use ocr_engine::{Batch, BlockId, Capacity, Entry, Order, Prefix, Said, StepModel, Writing};
+use ocr_engine::{Batch, BlockId, Capacity, Entry, Order, Part, Prefix, Said, StepModel, Tenant, Writing};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -31,10 +31,15 @@ struct EchoModel {
     begun: VecDeque<Vec<u32>>,
     widest: Arc<AtomicUsize>,
     encodes: Arc<AtomicUsize>,
+    /// The most prompts at a time.
+    most_encoded: Arc<AtomicUsize>,
+    most_filled: Arc<AtomicUsize>,
     /// Prefills of sequences that had written before, and made room.
     resumed: Arc<AtomicUsize>,
     /// Steps until one fails.
     steps: usize,
+    /// What encoding takes.
+    delay: Duration,
 }
 
 struct Row {
@@ -52,8 +57,11 @@ impl EchoModel {
             begun: VecDeque::new(),
             widest: Arc::default(),
             encodes: Arc::default(),
+            most_encoded: Arc::default(),
+            most_filled: Arc::default(),
             resumed: Arc::default(),
             steps: usize::MAX,
+            delay: Duration::ZERO,
         }
     }
 
@@ -74,36 +82,42 @@ impl StepModel for EchoModel {
         self.capacity
     }
 
-    fn encode(&mut self, prompt: Vec<u32>) -> Result<(Vec<u32>, Prefix), String> {
-        self.encodes.fetch_add(1, Ordering::Relaxed);
-        if prompt[0] == 666 {
-            return Err("an evil page".into());
+    fn encode(&mut self, prompts: &[Vec<u32>]) -> Result<Vec<(Vec<u32>, Prefix)>, String> {
+        assert!(!prompts.is_empty() && prompts.len() <= self.capacity.prompts);
+        self.most_encoded.fetch_max(prompts.len(), Ordering::Relaxed);
+        std::thread::sleep(self.delay);
+        let mut encoded = Vec::new();
+        for prompt in prompts {
+            if prompt[0] == 666 {
+                return Err("an evil page".into());
+            }
+            assert!(prompt[0] != 667, "a page that is worse");
+            // Odd last tokens stand for images, which no step can read by an id.
+            let last = prompt.last().copied().filter(|token| token % 2 == 0);
+            let tokens = prompt.len();
+            encoded.push((prompt.clone(), Prefix { tokens, last }));
         }
-        assert!(prompt[0] != 667, "a page that is worse");
-        // Odd last tokens stand for images, which no step can read by an id.
-        let last = prompt.last().copied().filter(|token| token % 2 == 0);
-        let tokens = prompt.len();
-        Ok((prompt, Prefix { tokens, last }))
+        self.encodes.fetch_add(prompts.len(), Ordering::Relaxed);
+        Ok(encoded)
     }
 
-    fn prefill(
-        &mut self,
-        encoded: &Vec<u32>,
-        written: &[u32],
-        start: usize,
-        count: usize,
-        blocks: &[BlockId],
-        wants_token: bool,
-    ) -> Result<Option<u32>, String> {
-        self.resumed
-            .fetch_add(usize::from(!written.is_empty()), Ordering::Relaxed);
-        let all = [encoded, written].concat();
-        assert!(count > 0 && count <= self.capacity.chunk && start + count <= all.len());
-        assert!(!wants_token || encoded.last().is_some_and(|token| token % 2 == 1));
-        for (at, &token) in all.iter().enumerate().skip(start).take(count) {
-            self.cache[Self::place(blocks, at)] = Some(token);
+    fn prefill(&mut self, parts: &[Part<'_, Vec<u32>>]) -> Result<Vec<Option<u32>>, String> {
+        assert!(parts.iter().map(|part| part.count).sum::<usize>() <= self.capacity.chunk);
+        self.most_filled.fetch_max(parts.len(), Ordering::Relaxed);
+        let mut tokens = Vec::new();
+        for part in parts {
+            self.resumed
+                .fetch_add(usize::from(!part.written.is_empty()), Ordering::Relaxed);
+            let all = [part.encoded, part.written].concat();
+            assert!(part.count > 0 && part.start + part.count <= all.len());
+            assert!(!part.wants_token || part.encoded.last().is_some_and(|token| token % 2 == 1));
+            for (at, &token) in all.iter().enumerate().skip(part.start).take(part.count) {
+                self.cache[Self::place(part.blocks, at)] = Some(token);
+            }
+            let end = part.start + part.count;
+            tokens.push(part.wants_token.then(|| self.read(part.blocks, end)));
         }
-        Ok(wants_token.then(|| self.read(blocks, start + count)))
+        Ok(tokens)
     }
 
     fn enter(&mut self, row: usize, prompt: &Vec<u32>, entry: Entry<'_>) -> Result<(), String> {
@@ -163,13 +177,14 @@ fn capacity(blocks: usize, rows: usize) -> Capacity {
         rows,
         context: 64,
         chunk: 5,
+        prompts: 3,
+        reserves: false,
     }
 }
 
 fn order(tenant: &str, most: usize) -> Order {
     Order {
-        tenant: tenant.into(),
-        priority: 0,
+        tenant: Tenant::named(tenant),
         most,
         end: None,
     }
@@ -255,6 +270,68 @@ fn a_step_that_fails_ends_all_sequences_and_those_that_come() {
 }
 
 #[test]
+fn an_error_among_prompts_that_go_together_is_its_own_alone() {
+    // Rows for all, so that they are encoded together.
+    let mut model = EchoModel::new(Capacity {
+        prompts: 8,
+        chunk: 40,
+        ..capacity(200, 12)
+    });
+    model.delay = Duration::from_millis(30);
+    let (encoded, filled) = (model.most_encoded.clone(), model.most_filled.clone());
+    let batch = start(model);
+    let prompts: Vec<Vec<u32>> = (0..12)
+        .map(|n| match n {
+            4 => vec![666],
+            9 => vec![667, 1],
+            n => (0..1 + n).map(|at| n * 31 + at).collect(),
+        })
+        .collect();
+    let writings: Vec<Writing> = prompts
+        .iter()
+        .map(|prompt| batch.handle().submit(prompt.clone(), order("a", 9)))
+        .collect();
+    for (n, writing) in writings.iter().enumerate() {
+        match n {
+            4 => assert_eq!(listen(writing), Err("an evil page".into())),
+            9 => assert!(listen(writing).unwrap_err().contains("a page that is worse")),
+            _ => assert_eq!(listen(writing).unwrap(), expected(&prompts[n], 9), "sequence {n}"),
+        }
+    }
+    assert!(encoded.load(Ordering::Relaxed) > 3 && filled.load(Ordering::Relaxed) > 3);
+}
+
+#[test]
+fn sequences_that_reserve_their_blocks_never_make_room() {
+    let model = EchoModel::new(Capacity {
+        reserves: true,
+        ..capacity(48, 8)
+    });
+    let resumed = model.resumed.clone();
+    let batch = start(model);
+    let prompts: Vec<Vec<u32>> = (0..40u32)
+        .map(|n| (0..1 + n % 25).map(|at| n * 31 + at).collect())
+        .collect();
+    let most = |n: usize| 1 + n * 7 % 38;
+    let writings: Vec<Writing> = (0..40)
+        .map(|n| {
+            batch
+                .handle()
+                .submit(prompts[n].clone(), order(["a", "b"][n % 2], most(n)))
+        })
+        .collect();
+    for (n, writing) in writings.iter().enumerate() {
+        assert_eq!(
+            listen(writing).unwrap(),
+            expected(&prompts[n], most(n)),
+            "sequence {n}"
+        );
+    }
+    assert_eq!(resumed.load(Ordering::Relaxed), 0);
+    assert_eq!(batch.handle().census().unwrap().preempted, 0);
+}
+
+#[test]
 fn five_hundred_sequences_with_cancellations_in_a_cache_for_three() {
     let model = EchoModel::new(capacity(48, 8));
     let (widest, encodes, resumed) = (model.widest.clone(), model.encodes.clone(), model.resumed.clone());
@@ -303,6 +380,9 @@ fn five_hundred_sequences_with_cancellations_in_a_cache_for_three() {
         encodes.load(Ordering::Relaxed) <= 500,
         "no prompt is encoded twice"
     );
+    let census = batch.handle().census().unwrap();
+    assert_eq!((census.sequences, census.free_blocks), (0, census.blocks));
+    assert!(census.preempted > 0);
     // All blocks are back: one that takes the whole cache can be written.
     let all = listen(&batch.handle().submit(vec![7; 60], order("a", 4))).unwrap();
     assert_eq!(all, expected(&[7; 60], 4));
