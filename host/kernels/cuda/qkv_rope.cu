@@ -3,6 +3,8 @@
 // qkv_rope_stream    1 to 8 tokens: grid 240 x 256 threads. A block owns 16 rows (8 rotary pairs d, d + 64 of
 //                    one head), its warps share out K; the input norm is recomputed by every block.
 // qkv_rope_mAnB      16 tokens and more: grid (3840 / A, tokens / B). Input already normalised.
+// qkv_rope_prompt    many rows of prompts: grid (30, rows / 128). A row has a place in the cache of its own (`PromptRows`).
+// qkv_rope_prompt_s  the same for few rows, which would not fill the GPU so: grid (60, rows / 64).
 // Memory             9.83 MB of weights; tokens come from L2.
 // Reached            H200, 2026-11-24: 3.6, 4.2, 6.0, 8.2, 10.3, 13.8 us at 1, 8, 32, 64, 128, 256 tokens (2,761 GB/s of
 //                    weights at 1; from 64 on, reading the tokens from L2 for every row tile is the larger part).
@@ -76,9 +78,25 @@ extern "C" __global__ void __launch_bounds__(STREAM_THREADS) qkv_rope_stream(
     for (int j = 0; j < 2; j++) place[j].store(c[j], c[2 + j]);
 }
 
+// The same for prompts: each row's key and value go to token `slots[row]` of the cache, counted over all pages.
+struct PromptRows {
+    const float2* cos_sin;
+    const int* sequence_lengths;  // the row's position, plus one
+    const int* slots;
+    bf16 *q, *k_cache, *v_cache;
+
+    __device__ __forceinline__ bf16* row(int matrix, int head, int token, int) const {
+        if (matrix == 0) return q + (long long)token * HIDDEN + head * HEAD_DIM;
+        return (matrix == 1 ? k_cache : v_cache) + (long long)__ldg(slots + token) * HIDDEN + head * HEAD_DIM;
+    }
+    __device__ __forceinline__ float2 turn(int matrix, int d, int position) const {
+        return matrix < 2 ? __ldg(cos_sin + position * 64 + d) : float2{1.f, 0.f};
+    }
+};
+
 // Rows of the tile: each 16 are 8 dims d and their partners d + 64 of one head.
-template <class S>
-__device__ __forceinline__ void qkv_rope_tile(const bf16* normed, const bf16* weight, int tokens, const Rotary& rotary) {
+template <class S, class Rows>
+__device__ __forceinline__ void qkv_rope_tile(const bf16* normed, const bf16* weight, int tokens, const Rows& rotary) {
     extern __shared__ __align__(128) unsigned char shared[];
     const int pair0 = blockIdx.x * (S::BM / 2), head_row = pair0 / 64, d0 = pair0 % 64, token0 = blockIdx.y * S::BN;
     const int matrix = head_row / HEADS;
@@ -112,3 +130,10 @@ QKV_ROPE(qkv_rope_m32n32, 32, 32, 2, 2, 6)
 QKV_ROPE(qkv_rope_m32n64, 32, 64, 2, 2, 6)
 QKV_ROPE(qkv_rope_m64n64, 64, 64, 2, 2, 5)
 QKV_ROPE(qkv_rope_m128n64, 128, 64, 4, 2, 6)
+
+extern "C" __global__ void __launch_bounds__(256, 2) qkv_rope_prompt(const bf16* normed, const bf16* weight, int tokens, PromptRows rows) {
+    qkv_rope_tile<Tile<128, 128, 4, 2, 3>>(normed, weight, tokens, rows);
+}
+extern "C" __global__ void __launch_bounds__(128) qkv_rope_prompt_s(const bf16* normed, const bf16* weight, int tokens, PromptRows rows) {
+    qkv_rope_tile<Tile<64, 64, 2, 2, 5>>(normed, weight, tokens, rows);
+}

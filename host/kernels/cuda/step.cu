@@ -1,8 +1,8 @@
 // The two ends of a decode step: embedding gather with the attention plan, and taking the chosen tokens.
 //
-// step_begin  grid (tokens + 1) x 256 threads. Blocks 0..tokens-1 copy one embedding row each (the token's, or a
-//             given one: `given_rows`) and normalise it for layer 0; the last block shares the sequences' contexts out
-//             into attention items. `item_capacity` is what `items` holds; chunks of 512 tokens must fit in it.
+// step_begin  grid (tokens + 1) x 256 threads. Blocks 0..tokens-1 copy one embedding row each and normalise it for layer
+//             0; the last block shares the sequences' contexts out into attention items, of `fixed_chunk` tokens or, where
+//             that is 0, of what is quickest. `item_capacity` is what `items` holds; chunks of 512 tokens must fit in it.
 // step_end    one block of 256 threads: decodes the packed argmax, appends the token to its sequence.
 // Memory      2.5 KB read and 5 KB written a token: latency, not bandwidth.
 // Reached     H200, 2026-11-24: step_begin 3.8, 3.2, 6.0 us at 1, 32, 256 tokens.
@@ -13,7 +13,8 @@ constexpr int SHORTEST_CHUNK = 64, CHUNK_STEP = 32, CHUNK_CHOICES = 15;
 constexpr int ITEM_OVERHEAD = 32;  // what starting and merging an item costs, in tokens' worth of time
 
 __device__ void plan_attention(
-    const int* sequence_lengths, int sequences, int attention_rows, AttentionItem* items, int item_capacity, int* plan) {
+    const int* sequence_lengths, int sequences, int attention_rows, AttentionItem* items, int item_capacity, int fixed_chunk,
+    int* plan) {
     __shared__ int lengths[256], prefix[256], cheapest;
     const int s = threadIdx.x;
     const int length = s < sequences ? sequence_lengths[s] : 0;
@@ -31,7 +32,7 @@ __device__ void plan_attention(
         if ((s & 31) == 0) atomicMin(&cheapest, min(cost, 0x3fffff) << 9 | (tried - 1));
     }
     __syncthreads();
-    const int chunk = (cheapest & 511) + 1;
+    const int chunk = fixed_chunk ? fixed_chunk : (cheapest & 511) + 1;
 
     const int chunks = (length + chunk - 1) / chunk;
     prefix[s] = chunks;
@@ -51,20 +52,19 @@ __device__ void plan_attention(
 extern "C" __global__ void __launch_bounds__(256) step_begin(
     const int* token_ids, const int* sequence_lengths, const bf16* embed_tokens, const bf16* norm_weight, bf16* x, bf16* normed,
     int tokens, int attention_rows, AttentionItem* items, int* plan, int* expert_counts, int expert_count_entries,
-    const bf16* given_rows, int item_capacity) {
+    int item_capacity, int fixed_chunk) {
     wait_for_previous_kernel();
     let_next_kernel_start();
     const int token = blockIdx.x, i = threadIdx.x;
     if (token == tokens) {
         for (int at = i; at < expert_count_entries; at += 256) expert_counts[at] = 0;
-        plan_attention(sequence_lengths, tokens, attention_rows, items, item_capacity, plan);
+        plan_attention(sequence_lengths, tokens, attention_rows, items, item_capacity, fixed_chunk, plan);
         return;
     }
     __shared__ float squares[8];
     uint4 value = make_uint4(0, 0, 0, 0);
     if (i < HIDDEN / 8)
-        value = given_rows ? load_activations(given_rows + token * HIDDEN + i * 8)
-                           : load_weights(embed_tokens + (long long)token_ids[token] * HIDDEN + i * 8);
+        value = load_weights(embed_tokens + (long long)token_ids[token] * HIDDEN + i * 8);
     u32* pair = &value.x;
     float square = 0.f;
 #pragma unroll

@@ -46,6 +46,47 @@ struct WeightRows {
     }
 };
 
+// The same of signed bytes in the order of `gemm_tile.cuh`: a lane has half of a stretch of 16, and its tokens' k are
+// 16 (part / 2) + 4 (part % 2) + 0..3 and those eight further on.
+template <int STEPS>
+struct ByteRows {
+    uint2 upper[STEPS], lower[STEPS];
+
+    // Both pointers stand at this lane's first 8 bytes.
+    __device__ __forceinline__ void load(const signed char* upper_row, const signed char* lower_row) {
+#pragma unroll
+        for (int i = 0; i < STEPS; i++) {
+            upper[i] = load_weights(upper_row + i * K_STEP);
+            lower[i] = load_weights(lower_row + i * K_STEP);
+        }
+    }
+
+    __device__ __forceinline__ void multiply(float (&c)[4], int i, uint4 tokens) const {
+        u32 a[4];
+        bytes_to_bf16(upper[i].x, a[0], a[2]);
+        bytes_to_bf16(lower[i].x, a[1], a[3]);
+        mma(c, a[0], a[1], a[2], a[3], tokens.x, tokens.z);
+        bytes_to_bf16(upper[i].y, a[0], a[2]);
+        bytes_to_bf16(lower[i].y, a[1], a[3]);
+        mma(c, a[0], a[1], a[2], a[3], tokens.y, tokens.w);
+    }
+};
+
+// What a lane loads of tokens that lie at `row` for a step of 32 k, by the kind of weights.
+template <class Weight> struct StreamOf;
+template <> struct StreamOf<bf16> {
+    template <int STEPS> using Rows = WeightRows<STEPS>;
+    static __device__ __forceinline__ uint4 tokens(const bf16* row, int part) { return load_activations(row + part * 8); }
+};
+template <> struct StreamOf<signed char> {
+    template <int STEPS> using Rows = ByteRows<STEPS>;
+    static __device__ __forceinline__ uint4 tokens(const bf16* row, int part) {
+        const bf16* from = row + (part >> 1) * 16 + (part & 1) * 4;
+        const uint2 first = load_half_activations(from), second = load_half_activations(from + 8);
+        return make_uint4(first.x, first.y, second.x, second.y);
+    }
+};
+
 // Sums the warps' partial tiles; the result is valid in warp 0.
 __device__ __forceinline__ void sum_over_warps(float (&c)[4], float4 (*scratch)[32], const Lane& at) {
     if (at.warp) scratch[at.warp][at.lane] = make_float4(c[0], c[1], c[2], c[3]);

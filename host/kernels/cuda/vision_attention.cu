@@ -1,12 +1,16 @@
 // Attention of the vision towers: whole sequences at once, heads of 64, softmax on the fly (no score leaves the SM).
 //
 // vision_attention       no bias: CLIP. Any number of tokens.
-// vision_attention_t64   with SAM's decomposed relative position, key tiles of 64: grids of 14 (windows), 32, 64.
-// vision_attention_t80   the same with key tiles of 80: grids of 40 and 80.
+// vision_attention_t64   with SAM's decomposed relative position, key tiles of 64: grids of 14 (windows), 32.
+// vision_attention_t80   the same with key tiles of 80: a grid of 80.
+// vision_attention_r64   the same where a tile is one row of the grid: 64.
+// vision_attention_r40   and 40, in tiles of 48.
 //
 // Launch    grid (tokens / (16 warps), heads, batch) x 32 warps threads, 1 to 13 warps. A warp has 16 queries; all warps
 //           share the key tiles, which pass through shared memory in a ring.
-// Input     qkv [batch, token, 3, head, 64] bf16 by strides; output [batch, token, heads * 64] bf16.
+// Input     qkv [batch, token, 3, head, 64] bf16 by strides; output [batch, token, heads * 64] bf16. `qkv_bias`, [3, head, 64]
+//           or null, is what the linear layer before would have added: queries get theirs here, outputs the values' (a
+//           query's shares add up to one), and the keys' moves all scores of a query alike, so it is left out.
 // Bias      (q . height[qy - ky + side - 1]) + (q . width[qx - kx + side - 1]), q unscaled, tables [2 side - 1, 64]. A
 //           warp multiplies its queries with both tables once. A key tile holds whole rows of the grid, so a column's kx is
 //           the same in every tile: those terms stay in registers, the others in shared memory. The side is even.
@@ -23,20 +27,10 @@ constexpr int QUERIES = 16;                    // of a warp
 constexpr float SCALE = 0.125f;                // 64^-0.5
 constexpr float SCALE_LOG2 = SCALE * 1.4426950408889634f;
 constexpr float LOWEST = -1e30f;
+constexpr int TOGETHER = 4;
 
 // Strides in elements.
 struct VisionLayout { long long batch_stride; int token_stride, matrix_stride, head_stride, tokens, heads, side; };
-
-__device__ __forceinline__ float power_of_2(float value) {
-    float power;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(power) : "f"(value));
-    return power;
-}
-
-__device__ __forceinline__ void load_transposed(u32 (&r)[4], u32 address) {
-    asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-                 : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3]) : "r"(address) : "memory");
-}
 
 // Where 16 bytes of a key or value lie in their tile. Keys are read 2 rows x 4 pieces at a time, values 8 rows x 1.
 __device__ __forceinline__ u32 key_place(int key, int piece) { return key * KEY_BYTES + ((piece ^ ((key & 1) << 2)) << 4); }
@@ -52,13 +46,29 @@ struct Queries {
             lower[i] = *reinterpret_cast<const uint4*>(lower_row + i * 32 + part * 8);
         }
     }
-    // c += queries x 8 rows, of which this lane has the pieces of row `lane / 4`.
-    __device__ __forceinline__ void multiply(float (&c)[4], const uint4 (&rows)[2]) const {
+    __device__ __forceinline__ void add(const bf16* bias, int part) {
 #pragma unroll
         for (int i = 0; i < 2; i++) {
-            mma(c, upper[i].x, lower[i].x, upper[i].y, lower[i].y, rows[i].x, rows[i].y);
-            mma(c, upper[i].z, lower[i].z, upper[i].w, lower[i].w, rows[i].z, rows[i].w);
+            const uint4 more = *reinterpret_cast<const uint4*>(bias + i * 32 + part * 8);
+            const u32* by = &more.x;
+            u32 *high = &upper[i].x, *low = &lower[i].x;
+#pragma unroll
+            for (int j = 0; j < 4; j++) {
+                high[j] = to_bf16_pair(low_f32(high[j]) + low_f32(by[j]), high_f32(high[j]) + high_f32(by[j]));
+                low[j] = to_bf16_pair(low_f32(low[j]) + low_f32(by[j]), high_f32(low[j]) + high_f32(by[j]));
+            }
         }
+    }
+    // c += queries x 8 rows, of which this lane has the pieces of row `lane / 4`; half of half `i`, and the other.
+    __device__ __forceinline__ void multiply_first(float (&c)[4], int i, const uint4& rows) const {
+        mma(c, upper[i].x, lower[i].x, upper[i].y, lower[i].y, rows.x, rows.y);
+    }
+    __device__ __forceinline__ void multiply_second(float (&c)[4], int i, const uint4& rows) const {
+        mma(c, upper[i].z, lower[i].z, upper[i].w, lower[i].w, rows.z, rows.w);
+    }
+    __device__ __forceinline__ void multiply(float (&c)[4], const uint4 (&rows)[2]) const {
+#pragma unroll
+        for (int i = 0; i < 2; i++) multiply_first(c, i, rows[i]), multiply_second(c, i, rows[i]);
     }
 };
 
@@ -92,16 +102,17 @@ __device__ __forceinline__ void copy_tile(
     }
 }
 
-template <int TILE, int STAGES, bool BIASED>
-__device__ __forceinline__ void attend(const bf16* qkv, const bf16* height, const bf16* width, bf16* out, const VisionLayout& layout) {
-    constexpr int STAGE_BYTES = 2 * TILE * KEY_BYTES, COLUMNS = TILE / 8;
+// `ROW`: the grid's side, where a tile is one row of it; else 0.
+template <int TILE, int STAGES, bool BIASED, int ROW = 0>
+__device__ __forceinline__ void attend(const bf16* qkv, const bf16* qkv_bias, const bf16* height, const bf16* width, bf16* out, const VisionLayout& layout) {
+    constexpr int STAGE_BYTES = 2 * TILE * KEY_BYTES, COLUMNS = TILE / 8, USED = ROW ? ROW / 8 : COLUMNS;
     extern __shared__ __align__(128) unsigned char shared[];
     const int warp = threadIdx.x >> 5, lane = threadIdx.x & 31, row = lane >> 2, part = lane & 3;
     const int first_query = blockIdx.x * (blockDim.x / 32 * QUERIES) + warp * QUERIES;
     const bf16* head = qkv + blockIdx.z * layout.batch_stride + blockIdx.y * layout.head_stride;
     const bf16 *keys = head + layout.matrix_stride, *values = keys + layout.matrix_stride;
-    const int tokens = layout.tokens, side = layout.side;
-    const int lines = BIASED ? min(TILE / side, 4) : 0;     // rows of the grid in a tile; `line_of` counts to 4
+    const int tokens = layout.tokens, side = ROW ? ROW : layout.side;
+    const int lines = !BIASED ? 0 : ROW ? 1 : min(TILE / side, 4);  // rows of the grid in a tile; `line_of` counts to 4
     const int tile_keys = BIASED ? lines * side : TILE;
     const int tiles = (tokens + tile_keys - 1) / tile_keys;
 
@@ -109,6 +120,8 @@ __device__ __forceinline__ void attend(const bf16* qkv, const bf16* height, cons
     query[0] = min(first_query + row, tokens - 1), query[1] = min(first_query + row + 8, tokens - 1);
     Queries queries;
     queries.load(head + (long long)query[0] * layout.token_stride, head + (long long)query[1] * layout.token_stride, part);
+
+    if (qkv_bias) queries.add(qkv_bias + blockIdx.y * DIM, part);
 
     // The bias: of kx per column in registers, of ky per query in shared memory behind the ring.
     float of_x[BIASED ? COLUMNS : 1][4];
@@ -150,11 +163,17 @@ __device__ __forceinline__ void attend(const bf16* qkv, const bf16* height, cons
         reading = reading + 1 == STAGES ? 0 : reading + 1;
         filling = filling + 1 == STAGES ? 0 : filling + 1;
 
-        // Scores, times 1 / SCALE.
+        // Scores, times 1 / SCALE. Products of TOGETHER columns take turns, as each waits for the one before it in its own.
         float score[COLUMNS][4];
+        const float of_row[2] = {ROW ? of_y[row * (side + 1) + tile] : 0.f, ROW ? of_y[(row + 8) * (side + 1) + tile] : 0.f};
 #pragma unroll
         for (int n = 0; n < COLUMNS; n++) {
-            if (BIASED) {
+            if (n >= USED) {
+                score[n][0] = score[n][1] = score[n][2] = score[n][3] = LOWEST;
+            } else if (ROW) {
+                score[n][0] = of_x[n][0] + of_row[0], score[n][1] = of_x[n][1] + of_row[0];
+                score[n][2] = of_x[n][2] + of_row[1], score[n][3] = of_x[n][3] + of_row[1];
+            } else if (BIASED) {
                 const int ky = min(tile * lines + (int)(line_of >> (2 * n) & 3), side - 1);
                 const float upper = of_y[row * (side + 1) + ky], lower = of_y[(row + 8) * (side + 1) + ky];
                 score[n][0] = of_x[n][0] + upper, score[n][1] = of_x[n][1] + upper;
@@ -162,12 +181,24 @@ __device__ __forceinline__ void attend(const bf16* qkv, const bf16* height, cons
             } else {
                 score[n][0] = score[n][1] = score[n][2] = score[n][3] = 0.f;
             }
-            const uint4 rows[2] = {*reinterpret_cast<const uint4*>(key_tile + key_place(n * 8 + row, part)),
-                                   *reinterpret_cast<const uint4*>(key_tile + key_place(n * 8 + row, 4 + part))};
-            queries.multiply(score[n], rows);
         }
+#pragma unroll
+        for (int first = 0; first < USED; first += TOGETHER)
+#pragma unroll
+            for (int i = 0; i < 2; i++) {
+                uint4 rows[TOGETHER];
+#pragma unroll
+                for (int n = 0; n < TOGETHER; n++)
+                    if (first + n < USED) rows[n] = *reinterpret_cast<const uint4*>(key_tile + key_place((first + n) * 8 + row, i * 4 + part));
+#pragma unroll
+                for (int n = 0; n < TOGETHER; n++)
+                    if (first + n < USED) queries.multiply_first(score[first + n], i, rows[n]);
+#pragma unroll
+                for (int n = 0; n < TOGETHER; n++)
+                    if (first + n < USED) queries.multiply_second(score[first + n], i, rows[n]);
+            }
         const int present = min(tile_keys, tokens - tile * tile_keys);
-        if (present < TILE) {
+        if (!ROW && present < TILE) {
 #pragma unroll
             for (int n = 0; n < COLUMNS; n++)
 #pragma unroll
@@ -230,17 +261,22 @@ __device__ __forceinline__ void attend(const bf16* qkv, const bf16* height, cons
         if (at >= tokens) continue;
         bf16* to = out + (((long long)blockIdx.z * tokens + at) * layout.heads + blockIdx.y) * DIM + part * 2;
         const float by = 1.f / weight[half];
+        const bf16* value_bias = qkv_bias ? qkv_bias + (2 * layout.heads + blockIdx.y) * DIM + part * 2 : nullptr;
 #pragma unroll
-        for (int d = 0; d < DIM / 8; d++)
-            *reinterpret_cast<u32*>(to + d * 8) = to_bf16_pair(sum[d][2 * half] * by, sum[d][2 * half + 1] * by);
+        for (int d = 0; d < DIM / 8; d++) {
+            const u32 more = value_bias ? *reinterpret_cast<const u32*>(value_bias + d * 8) : 0u;
+            *reinterpret_cast<u32*>(to + d * 8) = to_bf16_pair(sum[d][2 * half] * by + low_f32(more), sum[d][2 * half + 1] * by + high_f32(more));
+        }
     }
 }
 
-#define VISION_ATTENTION(NAME, THREADS, ...)                                                                     \
-    extern "C" __global__ void __launch_bounds__(THREADS)                                                        \
-        NAME(const bf16* qkv, const bf16* height, const bf16* width, bf16* out, VisionLayout layout) {           \
-        attend<__VA_ARGS__>(qkv, height, width, out, layout);                                                    \
+#define VISION_ATTENTION(NAME, BOUNDS, ...)                                                                      \
+    extern "C" __global__ void __launch_bounds__ BOUNDS                                                          \
+        NAME(const bf16* qkv, const bf16* qkv_bias, const bf16* height, const bf16* width, bf16* out, VisionLayout layout) { \
+        attend<__VA_ARGS__>(qkv, qkv_bias, height, width, out, layout);                                          \
     }
-VISION_ATTENTION(vision_attention, 416, 64, 3, false)
-VISION_ATTENTION(vision_attention_t64, 416, 64, 3, true)
-VISION_ATTENTION(vision_attention_t80, 256, 80, 2, true)
+VISION_ATTENTION(vision_attention, (416), 64, 3, false)
+VISION_ATTENTION(vision_attention_t64, (416), 64, 3, true)
+VISION_ATTENTION(vision_attention_r64, (256, 2), 64, 3, true, 64)
+VISION_ATTENTION(vision_attention_r40, (256, 2), 48, 3, true, 40)
+VISION_ATTENTION(vision_attention_t80, (256), 80, 2, true)

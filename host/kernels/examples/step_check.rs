@@ -1,16 +1,19 @@
 //! Checks and times the decoder's kernels on GPU 0, with weights whose greedy output is known.
 //!
-//!     cargo run --release -p ocr-kernels --features cuda --example step_check [operations] [walk] [prefill] [time]
+//!     cargo run --release -p ocr-kernels --features cuda --example step_check [operations] [vision] [walk] [prefill] [time] [deterministic] [bytes]
 //!
-//! `operations` holds each kernel against its twin on the CPU; `walk` decodes 256 tokens at six batch sizes from mixed
+//! `operations` and `vision` hold each kernel against its twin on the CPU; `walk` decodes 256 tokens at six batch sizes from mixed
 //! contexts and compares every one; `prefill` compares keys, values and the next token after prefill with those after
 //! decoding the same tokens one by one; `time` takes 1,024 steps from context 277 and prefills of 277 and 907 tokens,
-//! median of three. Without arguments all four. Progress goes to stderr, one JSON object to stdout; exit code 1 when
+//! median of three (RUNS in the environment: of so many), `deterministic` the same steps with results that do not depend on
+//! the batch, `bytes` with experts of 8 bits. Without arguments all. Progress goes to stderr, one JSON object to stdout; exit code 1 when
 //! anything failed.
 
 use candle_core::{D, DType, Device, Tensor};
 use ocr_kernels::check::{self, Comparison, normal, walk};
-use ocr_kernels::{DecoderWeights, KernelError, Last, LastRow, RowState, Stage, StepDecoder, StepOptions};
+use ocr_kernels::{
+    DecoderWeights, KernelError, LayerWeights, PromptPart, RowState, Stage, StepDecoder, StepOptions,
+};
 use serde_json::{Value, json};
 use std::time::Instant;
 
@@ -49,10 +52,15 @@ fn run(is_wanted: &dyn Fn(&str) -> bool, report: &mut Report) -> Result<()> {
     report.values["gpu"] = json!(gpu.name);
     let device = ocr_kernels::open(0)?;
     let clock = Instant::now();
-    if is_wanted("operations") {
-        report.part("operations", |report| operations(&device, report));
+    for (name, of_decoder) in [("operations", true), ("vision", false)] {
+        if is_wanted(name) {
+            report.part(name, |report| operations(&device, of_decoder, report));
+        }
     }
-    if ["walk", "prefill", "time"].iter().any(|name| is_wanted(name)) {
+    if ["walk", "prefill", "time", "deterministic", "bytes"]
+        .iter()
+        .any(|name| is_wanted(name))
+    {
         let weights = check::walk_weights(LAYERS, &device)?;
         device.synchronize()?;
         eprintln!("{:6.1} s  weights", clock.elapsed().as_secs_f32());
@@ -70,6 +78,32 @@ fn run(is_wanted: &dyn Fn(&str) -> bool, report: &mut Report) -> Result<()> {
         }
         if is_wanted("time") {
             report.part("time", |report| times(&mut decoder, &weights, &device, report));
+        }
+        drop(decoder);
+        let mut weights = weights;
+        for (name, deterministic) in [("deterministic", true), ("bytes", false)] {
+            if !is_wanted(name) {
+                continue;
+            }
+            if name == "bytes" {
+                let in_bytes = |layer: LayerWeights| -> Result<LayerWeights> {
+                    Ok(LayerWeights {
+                        mlp: layer.mlp.in_bytes()?,
+                        ..layer
+                    })
+                };
+                weights.layers = weights.layers.into_iter().map(in_bytes).collect::<Result<_>>()?;
+            }
+            let options = StepOptions {
+                deterministic,
+                ..options()
+            };
+            let mut decoder = StepDecoder::new(&device, weights.clone(), options)?;
+            fill_cache(&decoder, &device)?;
+            report.part(name, |report| {
+                report.values[name] = json!({"decode": decode_times(&mut decoder, &device, report)?});
+                Ok(())
+            });
         }
     }
     report.values["seconds"] = json!(clock.elapsed().as_secs_f32());
@@ -120,7 +154,7 @@ impl Report {
     }
 }
 
-fn operations(device: &Device, report: &mut Report) -> Result<()> {
+fn operations(device: &Device, of_decoder: bool, report: &mut Report) -> Result<()> {
     let mut worst = serde_json::Map::new();
     let mut failures = Vec::new();
     let sizes = [1, 2, 5, 8, 9, 13, 16, 29, 32, 64, 100, 128, 200, 256];
@@ -139,15 +173,18 @@ fn operations(device: &Device, report: &mut Report) -> Result<()> {
         // An infinite error is no JSON number; it stands among the failures.
         worst.insert((*what).into(), json!(known.max(f64::from(*error).min(f64::MAX))));
     };
-    let decoder = check::operations(device, &sizes, &mut show);
-    let vision = check::vision(device, &mut show);
+    let done = match of_decoder {
+        true => check::operations(device, &sizes, &mut show),
+        false => check::vision(device, &mut show)
+            .and_then(|()| check::vision_rows(device))
+            .map(|all| all.iter().for_each(&mut show)),
+    };
     for (what, error) in &worst {
         eprintln!("  {what:28} {:.1e}", error.as_f64().unwrap_or(f64::NAN));
     }
-    report.values["operations"] = Value::Object(worst);
+    report.values[if of_decoder { "operations" } else { "vision" }] = Value::Object(worst);
     failures.into_iter().for_each(|failure| report.fail(failure));
-    decoder?;
-    Ok(vision?)
+    Ok(done?)
 }
 
 /// Random keys and values, as wide as projections of normed rows are (0.02 * sqrt(1280)).
@@ -308,11 +345,16 @@ fn prefill(
         let (prefilled, decoded) = (pages(decoder, 0), pages(decoder, 1));
         // In two calls, the second starting behind the first.
         let cut = tokens / 3;
-        decoder.prefill(&embeds.narrow(0, 0, cut)?, 0, &prefilled, Last::Nothing)?;
-        let rest = embeds.narrow(0, cut, tokens - cut)?.force_contiguous()?;
-        let LastRow::Token(token) = decoder.prefill(&rest, cut, &prefilled, Last::Token)? else {
-            return Err("prefill said no token".into());
+        let part = |start, count, wants_token| PromptPart {
+            start,
+            count,
+            pages: &prefilled,
+            wants_token,
         };
+        decoder.prefill(&embeds.narrow(0, 0, cut)?, &[part(0, cut, false)])?;
+        let rest = embeds.narrow(0, cut, tokens - cut)?.force_contiguous()?;
+        let said = decoder.prefill(&rest, &[part(cut, tokens - cut, true)])?;
+        let token = said[0].ok_or("prefill said no token")?;
         let mut next = [0];
         for (at, id) in ids.iter().enumerate() {
             decoder.set_row(
@@ -397,15 +439,15 @@ fn taps(
 ) -> Result<()> {
     let mut stages = Vec::new();
     let mut rows = 0;
-    let logits = decoder.prefill_with_taps(embeds, 0, pages, &mut |stage, activations| {
+    let logits = decoder.prefill_with_taps(embeds, pages, &mut |stage, activations| {
         if stage == Stage::Norm {
             rows += activations.dim(0).unwrap_or(0);
         }
         stages.push(stage);
     })?;
-    let chunks = embeds.dim(0)?.div_ceil(256);
+    let launches = embeds.dim(0)?.div_ceil(decoder.options().prompt_rows);
     let best = logits.argmax(D::Minus1)?.to_scalar::<u32>()?;
-    if best != want || stages.len() != chunks * (LAYERS + 1) || rows != embeds.dim(0)? {
+    if best != want || stages.len() != launches * (LAYERS + 1) || rows != embeds.dim(0)? {
         report.fail(format!(
             "taps: best token {best}, not {want}; {} stages, {rows} rows normed",
             stages.len()
@@ -414,17 +456,16 @@ fn taps(
     Ok(())
 }
 
-fn times(
-    decoder: &mut StepDecoder,
-    weights: &DecoderWeights,
-    device: &Device,
-    report: &mut Report,
-) -> Result<()> {
+fn decode_times(decoder: &mut StepDecoder, device: &Device, report: &mut Report) -> Result<Vec<Value>> {
     const STEPS: usize = 1024;
     let mut decode = Vec::new();
     for rows in BATCHES {
         let mut runs = Vec::new();
-        for _ in 0..3 {
+        let count = std::env::var("RUNS")
+            .ok()
+            .and_then(|runs| runs.parse().ok())
+            .unwrap_or(3);
+        for _ in 0..count {
             put_rows(decoder, rows, |_| 277)?;
             device.synchronize()?;
             let clock = Instant::now();
@@ -443,15 +484,35 @@ fn times(
             json!({"rows": rows, "ms_a_step": ms, "tokens_a_second": rows as f64 / ms * 1e3, "runs": runs}),
         );
     }
+    Ok(decode)
+}
+
+fn times(
+    decoder: &mut StepDecoder,
+    weights: &DecoderWeights,
+    device: &Device,
+    report: &mut Report,
+) -> Result<()> {
+    let decode = decode_times(decoder, device, report)?;
     let mut prefills = Vec::new();
-    for tokens in [277, 907] {
-        let (_, embeds) = prompt(tokens, weights, device)?;
-        let pages = pages(decoder, 0);
+    for (prompts, tokens) in [(1, 277), (8, 277), (1, 907), (4, 907)] {
+        let (_, embeds) = prompt(prompts * tokens, weights, device)?;
+        let pages: Vec<Vec<i32>> = (0..prompts).map(|row| pages(decoder, row)).collect();
+        let parts: Vec<PromptPart<'_>> = pages
+            .iter()
+            .enumerate()
+            .map(|(at, pages)| PromptPart {
+                start: 0,
+                count: tokens,
+                pages,
+                wants_token: at + 1 == prompts,
+            })
+            .collect();
         let mut runs = Vec::new();
         for run in 0..4 {
             device.synchronize()?;
             let clock = Instant::now();
-            decoder.prefill(&embeds, 0, &pages, Last::Token)?;
+            decoder.prefill(&embeds, &parts)?;
             // The first warms up the sizes that nothing used before.
             if run > 0 {
                 runs.push(clock.elapsed().as_secs_f64() * 1e3);
@@ -459,10 +520,11 @@ fn times(
         }
         let ms = median(&mut runs);
         eprintln!(
-            "  prefill of {tokens}: {ms:.2} ms, {:.0} tokens/s",
-            tokens as f64 / ms * 1e3
+            "  prefill of {prompts} x {tokens}: {ms:.2} ms, {:.2} a prompt, {:.0} tokens/s",
+            ms / prompts as f64,
+            (prompts * tokens) as f64 / ms * 1e3
         );
-        prefills.push(json!({"tokens": tokens, "ms": ms, "runs": runs}));
+        prefills.push(json!({"prompts": prompts, "tokens": tokens, "ms": ms, "runs": runs}));
     }
     report.values["time"] = json!({"decode": decode, "prefill": prefills});
     Ok(())

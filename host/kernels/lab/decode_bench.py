@@ -192,7 +192,7 @@ class Engine:
     def rotary(self, n): return Rotary(self.cos_sin.data_ptr(), self.lengths.data_ptr(), self.table.data_ptr(), self.q.data_ptr(), self.k[n].data_ptr(), self.v[n].data_ptr(), self.cache)
 
     def begin(self, t):
-        self.d.launch("step_begin", (t + 1,), 256, [self.token_ids, self.lengths, self.w.embed, self.w.layers[0]["input_norm"], self.x, self.normed, t, self.rows(t), self.items, self.plan, self.expert_counts, LAYERS * EXPERTS, None, self.items.shape[0]])
+        self.d.launch("step_begin", (t + 1,), 256, [self.token_ids, self.lengths, self.w.embed, self.w.layers[0]["input_norm"], self.x, self.normed, t, self.rows(t), self.items, self.plan, self.expert_counts, LAYERS * EXPERTS, self.items.shape[0], 0])
     def end(self, t):
         self.d.launch("step_end", (1,), 256, [self.best, self.token_ids, self.lengths, self.history, self.history_lengths, self.history.shape[1], t])
     def qkv(self, t, n):

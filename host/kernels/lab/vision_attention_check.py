@@ -34,7 +34,7 @@ def attention(driver, qkv, heads, tables=None, warps=0):
     kernel, best = choose(tokens, side); warps = warps or best
     out = torch.full((batch, tokens, width // 3), float("nan"), dtype=BF16, device=DEV)
     layout = VisionLayout(tokens * width, width, width // 3, DIM, tokens, heads, side)
-    driver.launch(kernel[0], (-(-tokens // (16 * warps)), heads, batch), warps * 32, [qkv, *(tables or (None, None)), out, layout], shared_bytes(kernel, warps, side))
+    driver.launch(kernel[0], (-(-tokens // (16 * warps)), heads, batch), warps * 32, [qkv, None, *(tables or (None, None)), out, layout], shared_bytes(kernel, warps, side))
     return out
 
 # ---- references -------------------------------------------------------------------------------------------

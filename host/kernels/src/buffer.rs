@@ -41,6 +41,7 @@ pub(crate) fn address(name: &str, tensor: &Tensor) -> Result<Address> {
         CudaStorageSlice::F32(slice) => base(slice, &stream),
         CudaStorageSlice::I32(slice) => base(slice, &stream),
         CudaStorageSlice::I64(slice) => base(slice, &stream),
+        CudaStorageSlice::U8(slice) => base(slice, &stream),
         _ => {
             return Err(KernelError::tensor(
                 name,

@@ -1,4 +1,4 @@
-//! The decoder as its caller sees it: rows that decode together, and prefill of one sequence at a time.
+//! The decoder as its caller sees it: rows that decode together, and prompts that are prefilled together.
 //!
 //! All memory is taken when it is made, and one CUDA graph is recorded for each batch size. A step takes every row from
 //! its token to the next one without the host: tokens, lengths and histories live on the device. So a caller may put a
@@ -8,13 +8,12 @@
 //! `max_context` when a step starts; every entry of a block table is a page of the cache; entries past a row's pages are
 //! the spare page; tokens are ids of the vocabulary.
 
-use crate::buffer::address;
-use crate::dimensions::{HIDDEN, MAX_ROWS, VOCAB};
+use crate::dimensions::{HIDDEN, VOCAB};
 use crate::error::{KernelError, Result};
 use crate::graph::Graph;
 use crate::ops::lm_head::Source;
-use crate::ops::step::Input;
 use crate::options::StepOptions;
+use crate::prompt::Stretch;
 use crate::readback::Readback;
 use crate::step::Step;
 use crate::weights::{DecoderWeights, check};
@@ -34,26 +33,17 @@ pub struct RowState<'a> {
     pub history: &'a [u32],
 }
 
-/// What prefill should say about its last row.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Last {
-    /// Nothing: more of the sequence follows.
-    Nothing,
-    /// The greedy next token.
-    Token,
-    /// All logits, in f32; for comparisons, as it is slow.
-    Logits,
-}
-
-/// What prefill said about its last row.
-#[derive(Debug, Clone)]
-pub enum LastRow {
-    /// Nothing was asked.
-    Nothing,
-    /// The greedy next token.
-    Token(u32),
-    /// f32 [129280].
-    Logits(Tensor),
+/// Tokens of one sequence that are prefilled: the embeddings of parts lie one behind the other.
+#[derive(Debug, Clone, Copy)]
+pub struct PromptPart<'a> {
+    /// Tokens of the sequence that are in the cache already.
+    pub start: usize,
+    /// How many follow.
+    pub count: usize,
+    /// Pages of the cache, in their order, for all of them.
+    pub pages: &'a [i32],
+    /// Whether the greedy token behind the last of them is wanted; it is waited for.
+    pub wants_token: bool,
 }
 
 /// A point of the decoder at which its activations can be looked at.
@@ -88,6 +78,8 @@ impl StepDecoder {
     /// [`open`](crate::open).
     pub fn new(device: &Device, weights: DecoderWeights, options: StepOptions) -> Result<Self> {
         let step = Step::new(device, weights, options)?;
+        // SAFETY: it has one length.
+        unsafe { step.write_words(step.last.lengths.address, &[1]) }?;
         let widest = step.options.widest_batch();
         let stream = step.gpu.stream().clone();
         let mut graphs = Vec::new();
@@ -255,105 +247,142 @@ impl StepDecoder {
         Ok(self.step.rows.overflows.tensor.to_vec1::<i32>()?[0] as u32)
     }
 
-    /// Runs `embeds`, bf16 [n, 1280], through the decoder as tokens `start ..` of a sequence whose first `start` are in
-    /// the cache, in chunks of 256, and leaves their keys and values in its `pages`. Does not touch any row.
-    ///
-    /// `Last::Token` and `Last::Logits` wait for the stream, `Last::Nothing` does not.
-    pub fn prefill(&mut self, embeds: &Tensor, start: usize, pages: &[i32], want: Last) -> Result<LastRow> {
-        let last = self.prefill_chunks(embeds, start, pages, None)?;
-        match want {
-            Last::Nothing => Ok(LastRow::Nothing),
-            Last::Token => self.last_token(last).map(LastRow::Token),
-            Last::Logits => {
-                self.step.final_norm(last + 1)?;
-                self.logits(last).map(LastRow::Logits)
+    /// Runs the embeddings of all parts, bf16 [n, 1280], through the decoder, and leaves their keys and values in the parts'
+    /// pages. Does not touch any row. Says the token behind each part that wants one, in the parts' order; waits only for
+    /// those.
+    pub fn prefill(&mut self, embeds: &Tensor, parts: &[PromptPart<'_>]) -> Result<Vec<Option<u32>>> {
+        self.check_parts(embeds, parts)?;
+        let mut tokens = vec![None; parts.len()];
+        let (most, mut first) = (self.step.prompt_rows(), 0);
+        let mut launch = Vec::new();
+        let mut rows = 0;
+        for (number, part) in parts.iter().enumerate() {
+            let mut done = 0;
+            while done < part.count {
+                let count = (most - rows).min(part.count - done);
+                let stretch = Stretch {
+                    start: part.start + done,
+                    count,
+                    pages: part.pages,
+                };
+                (done, rows) = (done + count, rows + count);
+                launch.push((number, stretch, done == part.count));
+                if rows == most {
+                    self.launch(embeds, first, &launch, parts, &mut tokens)?;
+                    first += rows;
+                    (launch, rows) = (Vec::new(), 0);
+                }
             }
         }
+        if rows > 0 {
+            self.launch(embeds, first, &launch, parts, &mut tokens)?;
+        }
+        Ok(tokens)
     }
 
-    /// As `prefill`, and shows the activations of every chunk (bf16 [rows, 1280], a copy): after each layer, then after
-    /// the final norm. Returns the last row's logits, f32 [129280].
+    /// One launch, from row `first` of `embeds` on: (part, its stretch, whether the part ends with it).
+    fn launch(
+        &self,
+        embeds: &Tensor,
+        first: usize,
+        launch: &[(usize, Stretch<'_>, bool)],
+        parts: &[PromptPart<'_>],
+        tokens: &mut [Option<u32>],
+    ) -> Result<()> {
+        let stretches: Vec<Stretch<'_>> = launch.iter().map(|(_, stretch, _)| *stretch).collect();
+        let rows = stretches.iter().map(|stretch| stretch.count).sum();
+        let embeds = embeds.narrow(0, first, rows)?;
+        self.step.run_prompts(&embeds, &stretches, &mut |_, _| Ok(()))?;
+        let mut row = 0;
+        for &(number, stretch, ends) in launch {
+            row += stretch.count;
+            if ends && parts[number].wants_token {
+                tokens[number] = Some(self.token_after(row - 1)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Prefills one sequence from its first token on and shows the activations of every launch (bf16 [rows, 1280], a copy):
+    /// after each layer, then after the final norm. Returns the last row's logits, f32 [129280].
     pub fn prefill_with_taps(
         &mut self,
         embeds: &Tensor,
-        start: usize,
         pages: &[i32],
         tap: &mut dyn FnMut(Stage, Tensor),
     ) -> Result<Tensor> {
-        let last = self.prefill_chunks(embeds, start, pages, Some(tap))?;
+        let count = embeds.dim(0)?;
+        let part = PromptPart {
+            start: 0,
+            count,
+            pages,
+            wants_token: false,
+        };
+        self.check_parts(embeds, &[part])?;
+        let most = self.step.prompt_rows();
+        let mut last = 0;
+        for start in (0..count).step_by(most) {
+            let stretch = Stretch {
+                start,
+                count: most.min(count - start),
+                pages,
+            };
+            let step = &self.step;
+            step.run_prompts(
+                &embeds.narrow(0, start, stretch.count)?,
+                &[stretch],
+                &mut |layer, rows| {
+                    tap(Stage::Layer(layer), step.prompt.x.rows(rows)?);
+                    Ok(())
+                },
+            )?;
+            step.prompt_final_norm(stretch.count)?;
+            tap(Stage::Norm, step.prompt.normed.rows(stretch.count)?);
+            last = stretch.count - 1;
+        }
         self.logits(last)
     }
 
-    /// All chunks; the last one's rows stay in scratch. Returns the last row's place there.
-    fn prefill_chunks(
-        &mut self,
-        embeds: &Tensor,
-        start: usize,
-        pages: &[i32],
-        mut tap: Option<&mut dyn FnMut(Stage, Tensor)>,
-    ) -> Result<usize> {
-        let count = embeds.dim(0).unwrap_or(0);
+    fn check_parts(&self, embeds: &Tensor, parts: &[PromptPart<'_>]) -> Result<()> {
+        let rows = parts.iter().map(|part| part.count).sum::<usize>();
         check(
             "embeds",
             embeds,
-            &[count.max(1), HIDDEN],
+            &[rows.max(1), HIDDEN],
             self.step.weights.norm.device(),
         )?;
-        let room = self.room(pages)?;
-        if start + count > room {
-            let text = format!(
-                "a prompt of {} tokens does not fit its {} pages",
-                start + count,
-                pages.len()
-            );
-            return Err(KernelError::argument(text));
-        }
-        let given = address("embeds", embeds)?;
-        let rows = self.step.prefill_rows();
-        let pages = self.padded(pages);
-        // SAFETY: the table has a row of that many pages.
-        unsafe { self.step.write_words(rows.table, &pages) }?;
-        let mut last = 0;
-        for first in (0..count).step_by(MAX_ROWS) {
-            let tokens = MAX_ROWS.min(count - first);
-            let lengths: Vec<i32> = (1..=tokens).map(|n| (start + first + n) as i32).collect();
-            // SAFETY: there are 256 lengths.
-            unsafe { self.step.write_words(rows.lengths, &lengths) }?;
-            self.step
-                .begin(tokens, Input::Given(given.at::<bf16>(first * HIDDEN)), &rows)?;
-            for layer in 0..self.step.layers.len() {
-                self.step.layer(tokens, layer, &rows)?;
-                if let Some(tap) = &mut tap {
-                    tap(Stage::Layer(layer), self.step.scratch.x.rows(tokens)?);
-                }
+        for part in parts {
+            let (end, room) = (part.start + part.count, self.room(part.pages)?);
+            if part.count == 0 || end > room {
+                let text = format!(
+                    "a prompt of {end} tokens, {} of them new, does not fit its {} pages",
+                    part.count,
+                    part.pages.len()
+                );
+                return Err(KernelError::argument(text));
             }
-            if let Some(tap) = &mut tap {
-                self.step.final_norm(tokens)?;
-                tap(Stage::Norm, self.step.scratch.normed.rows(tokens)?);
-            }
-            last = tokens - 1;
         }
-        Ok(last)
+        Ok(())
     }
 
-    /// The greedy token after row `last` of `x`.
-    fn last_token(&self, last: usize) -> Result<u32> {
+    /// The greedy token after row `last` of the last launch.
+    fn token_after(&self, last: usize) -> Result<u32> {
         let step = &self.step;
-        // One row of the head's streaming kernel, whatever the chunk's size: it norms that row of `x` for itself. `end` puts
-        // the token into prefill's own row 0, whose length is above 0; its history has no room (pitch 0).
-        step.head(1, Source::Residual(last), &step.prefill, false)?;
-        step.end(1, &step.prefill, 0)?;
-        let token = step.prefill.tokens.rows(1)?.to_vec1::<i32>()?[0];
+        // One row of the head's streaming kernel, which norms it for itself. `end` takes it for a row with a sequence, as its
+        // length is above 0; its history has no room (pitch 0).
+        step.head(1, Source::Residual(step.prompt_row(last)), &step.last, false)?;
+        step.end(1, &step.last, 0)?;
+        let token = step.last.tokens.rows(1)?.to_vec1::<i32>()?[0];
         Ok(token as u32)
     }
 
-    /// The logits of row `last` of `normed`, in f32 from bf16 operands; a share of the vocabulary at a time, because its
-    /// f32 copy would take 660 MB.
+    /// The logits of row `last` of the prompts' `normed`, in f32 from bf16 operands; a share of the vocabulary at a time,
+    /// because its f32 copy would take 660 MB.
     fn logits(&self, last: usize) -> Result<Tensor> {
         const SHARES: usize = 16;
         let row = self
             .step
-            .scratch
+            .prompt
             .normed
             .rows(last + 1)?
             .narrow(0, last, 1)?

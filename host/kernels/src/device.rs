@@ -66,14 +66,45 @@ mod cuda {
         // SAFETY: all tensors of this device live on its single stream, which orders allocation, use and release. Another
         // device of the same number has a context object and bookkeeping of its own.
         unsafe { device.as_cuda_device()?.disable_event_tracking() };
+        keep_freed(&device)?;
         Ok(device)
+    }
+
+    /// The driver's pool, from which all tensors come.
+    fn pool(device: &Device) -> Result<Option<sys::CUmemoryPool>> {
+        let context = device.as_cuda_device()?.cuda_stream().context().clone();
+        if !context.has_async_alloc() {
+            return Ok(None);
+        }
+        context.bind_to_thread().map_err(fault)?;
+        // SAFETY: the context's own device.
+        let pool = unsafe { result::device::get_mem_pool(context.cu_device()) };
+        pool.map(Some).map_err(fault)
+    }
+
+    /// Tells the pool to keep what tensors gave back: otherwise it goes to the system whenever the host waits for the
+    /// stream, which it does behind every step, and the next towers take it anew.
+    fn keep_freed(device: &Device) -> Result<()> {
+        let Some(pool) = pool(device)? else {
+            return Ok(());
+        };
+        let mut most = u64::MAX;
+        let attribute = sys::CUmemPool_attribute::CU_MEMPOOL_ATTR_RELEASE_THRESHOLD;
+        // SAFETY: the pool exists as long as its device; this attribute is a 64-bit word.
+        unsafe { result::mem_pool::set_attribute(pool, attribute, (&raw mut most).cast()) }.map_err(fault)
+    }
+
+    fn fault(error: DriverError) -> KernelError {
+        KernelError::argument(format!("the device's memory can't be asked about: {error}"))
     }
 
     /// Bytes of a device's memory that nobody has, and all of them.
     pub fn free_memory(device: &Device) -> Result<(usize, usize)> {
         device.synchronize()?;
-        let fault =
-            |error: DriverError| KernelError::argument(format!("the free memory can't be told: {error}"));
+        if let Some(pool) = pool(device)? {
+            // SAFETY: as in `keep_freed`. What the pool keeps and nobody uses counts as free.
+            unsafe { result::mem_pool::trim_to(pool, 0) }.map_err(fault)?;
+        }
         let stream = device.as_cuda_device()?.cuda_stream();
         stream.context().bind_to_thread().map_err(fault)?;
         result::mem_get_info().map_err(fault)

@@ -28,6 +28,13 @@ pub enum KernelError {
 }
 
 impl KernelError {
+    /// Whether the device has no memory left; less may do.
+    pub fn is_out_of_memory(&self) -> bool {
+        // candle hands on the driver's words alone.
+        let text = self.to_string();
+        text.contains("OUT_OF_MEMORY") || text.contains("ALLOC_FAILED")
+    }
+
     pub(crate) fn argument(text: impl Into<String>) -> Self {
         Self::Argument(text.into())
     }

@@ -71,14 +71,29 @@ pub(crate) struct VisionLayout {
     pub(crate) side: i32,
 }
 
-/// `Windows` of `cuda/vision_rows.cu`.
+/// `NormLayout` of `cuda/vision_rows.cu`.
 #[derive(Debug, Clone, Copy)]
 #[repr(C)]
-pub(crate) struct WindowLayout {
-    pub(crate) side: i32,
-    pub(crate) window: i32,
-    pub(crate) across: i32,
+pub(crate) struct NormLayout {
+    pub(crate) rows: i32,
+    pub(crate) x_rows: i32,
     pub(crate) columns: i32,
+    pub(crate) side: i32,
+    pub(crate) product_window: i32,
+    pub(crate) out_window: i32,
+    pub(crate) epsilon: f32,
+}
+
+/// `PromptRows` of `cuda/qkv_rope.cu`.
+#[derive(Debug, Clone, Copy)]
+#[repr(C)]
+pub(crate) struct PromptRows {
+    pub(crate) cos_sin: Address,
+    pub(crate) sequence_lengths: Address,
+    pub(crate) slots: Address,
+    pub(crate) q: Address,
+    pub(crate) k_cache: Address,
+    pub(crate) v_cache: Address,
 }
 
 /// Integers in one `write_words`.
@@ -92,10 +107,11 @@ pub(crate) struct Words(pub(crate) [i32; WORDS]);
 const _: () = {
     assert!(size_of::<CacheLayout>() == 24 && size_of::<Rotary>() == 72 && size_of::<Bans>() == 16);
     assert!(size_of::<Words>() == 4000 && size_of::<VisionLayout>() == 32);
-    assert!(size_of::<WindowLayout>() == 16);
+    assert!(size_of::<NormLayout>() == 28 && size_of::<PromptRows>() == 48);
 };
 
 /// A parameter of a kernel, laid out as its counterpart in CUDA C++.
+#[derive(Clone, Copy)]
 pub(crate) enum Argument<'a> {
     Address(Address),
     Integer(i32),
@@ -104,7 +120,8 @@ pub(crate) enum Argument<'a> {
     Rotary(Rotary),
     Bans(Bans),
     Vision(VisionLayout),
-    Windows(WindowLayout),
+    Norm(NormLayout),
+    Prompt(PromptRows),
     Words(&'a Words),
 }
 
@@ -122,7 +139,8 @@ impl Argument<'_> {
             Self::Rotary(value) => erased(value),
             Self::Bans(value) => erased(value),
             Self::Vision(value) => erased(value),
-            Self::Windows(value) => erased(value),
+            Self::Norm(value) => erased(value),
+            Self::Prompt(value) => erased(value),
             Self::Words(value) => erased::<Words>(value),
         }
     }
@@ -145,7 +163,8 @@ argument_from!(
     Rotary: Rotary,
     Bans: Bans,
     Vision: VisionLayout,
-    Windows: WindowLayout,
+    Norm: NormLayout,
+    Prompt: PromptRows,
     Words: &'a Words
 );
 

@@ -1,8 +1,10 @@
 //! The compiled kernels and what each wants of shared memory.
 
+use crate::ops::experts::OF_BYTES;
 use crate::ops::vision_attention::KERNELS as VISION;
 use crate::tiles::{
-    ATTENTION_SHARED, DENSE_DOWN, DENSE_UP, EXPERT_TILES, O_PROJ, QKV, Tile, VOCABULARY, expert_shared,
+    ATTENTION_SHARED, DENSE_DOWN, DENSE_UP, EXPERT_TILES, O_PROJ, PROMPT_ATTENTION_SHARED,
+    PROMPT_TILE_SHARED, QKV, Tile, VOCABULARY, expert_shared,
 };
 use std::sync::LazyLock;
 
@@ -35,7 +37,20 @@ const PLAIN: &[(&str, &[&str])] = &[
     ("dense_mlp", &["dense_gate_up_stream", "dense_down_stream"]),
     ("lm_head", &["lm_head_stream"]),
     ("ngram_guard", &["ngram_guard"]),
-    ("vision_rows", &["finish_rows", "cut_windows", "join_windows"]),
+    (
+        "vision_rows",
+        &["finish_rows", "norm_rows", "patches_3x3", "pixel_patches"],
+    ),
+];
+
+/// The products of prompts.
+const PROMPT: [(&str, &str); 6] = [
+    ("qkv_rope", "qkv_rope_prompt_s"),
+    ("o_proj", "o_proj_prompt_s"),
+    ("qkv_rope", "qkv_rope_prompt"),
+    ("o_proj", "o_proj_prompt"),
+    ("expert_gate_up", "expert_gate_up_prompt"),
+    ("expert_down", "expert_down_prompt"),
 ];
 
 /// All of them.
@@ -52,6 +67,10 @@ pub(crate) static FUNCTIONS: LazyLock<Vec<Function>> = LazyLock::new(|| {
         names.iter().for_each(|name| add(image, name, 0));
     }
     add("paged_attention", "paged_attention", ATTENTION_SHARED);
+    add("prompt_attention", "prompt_attention", PROMPT_ATTENTION_SHARED);
+    for (image, name) in PROMPT {
+        add(image, name, PROMPT_TILE_SHARED);
+    }
     let tiled: [(&str, &[Tile]); 5] = [
         ("qkv_rope", &QKV),
         ("o_proj", &O_PROJ),
@@ -70,6 +89,21 @@ pub(crate) static FUNCTIONS: LazyLock<Vec<Function>> = LazyLock::new(|| {
     for (rows, gate_up, down) in EXPERT_TILES {
         add("expert_gate_up", gate_up, expert_shared(rows, 64));
         add("expert_down", down, expert_shared(rows, 64));
+    }
+    // Bytes take less room, and are given as much.
+    let known: Vec<(&'static str, &'static str, u32)> = all
+        .iter()
+        .filter_map(|function: &Function| {
+            let (_, of_bytes) = OF_BYTES.iter().find(|(name, _)| *name == function.name)?;
+            Some((function.image, *of_bytes, function.shared_bytes))
+        })
+        .collect();
+    for (image, name, shared_bytes) in known {
+        all.push(Function {
+            image,
+            name,
+            shared_bytes,
+        });
     }
     all
 });

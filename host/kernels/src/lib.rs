@@ -1,5 +1,5 @@
-//! CUDA operations of the DeepSeek-OCR family: one decoding step as a single CUDA graph, prefill with the same kernels,
-//! and the vision towers' attention. `cuda/` holds the kernels, `README.md` what they reach.
+//! CUDA operations of the DeepSeek-OCR family: one decoding step as a single CUDA graph, prompts of many sequences at
+//! once, and what the vision towers do beside their matrix products. `cuda/` holds the kernels, `README.md` what they reach.
 //!
 //! Every operation in `ops` has a twin on the CPU, written like its formula, which builds everywhere; the kernels and
 //! [`StepDecoder`] need the feature `cuda`. Nothing here knows the model's pixels or text: it takes candle tensors.
@@ -12,6 +12,7 @@ mod error;
 mod math;
 pub mod ops;
 mod options;
+mod quantized;
 mod weights;
 
 #[cfg(feature = "cuda")]
@@ -27,7 +28,11 @@ mod graph;
 #[cfg(feature = "cuda")]
 mod kernels;
 #[cfg(feature = "cuda")]
+mod prompt;
+#[cfg(feature = "cuda")]
 mod readback;
+#[cfg(feature = "cuda")]
+mod staging;
 #[cfg(feature = "cuda")]
 mod step;
 #[cfg(feature = "cuda")]
@@ -36,11 +41,14 @@ mod tiles;
 pub use device::{DeviceInfo, devices};
 pub use error::KernelError;
 pub use options::{NgramGuard, StepOptions};
-pub use weights::{DecoderWeights, LayerWeights, MlpWeights};
+pub use quantized::quantize;
+pub use weights::{DecoderWeights, ExpertScales, LayerWeights, MlpWeights};
 
 #[cfg(feature = "cuda")]
-pub use decoder::{Last, LastRow, RowState, Stage, StepDecoder};
+pub use decoder::{PromptPart, RowState, Stage, StepDecoder};
 #[cfg(feature = "cuda")]
 pub use device::{free_memory, open};
 #[cfg(feature = "cuda")]
 pub use ops::vision_attention::{RelativePosition, vision_attention};
+#[cfg(feature = "cuda")]
+pub use staging::Staging;

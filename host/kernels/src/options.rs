@@ -20,6 +20,11 @@ pub struct StepOptions {
     pub round_router_logits: bool,
     /// Bans tokens that would repeat an n-gram of the row's output.
     pub ngram: Option<NgramGuard>,
+    /// Tokens of prompts that go through the decoder at once.
+    pub prompt_rows: usize,
+    /// Whether a sequence's results are the same to the bit in every batch: all batches take the tiled kernels, with one
+    /// split of their sums.
+    pub deterministic: bool,
 }
 
 /// The no-repeat n-gram rule, over output tokens only.
@@ -43,6 +48,8 @@ impl Default for StepOptions {
             history_tokens: MAX_CONTEXT,
             round_router_logits: false,
             ngram: None,
+            prompt_rows: 4096,
+            deterministic: false,
         }
     }
 }
@@ -72,6 +79,7 @@ impl StepOptions {
         within("max_context", self.max_context, 1, MAX_CONTEXT)?;
         within("page_tokens", self.page_tokens, 32, MAX_CONTEXT)?;
         within("history_tokens", self.history_tokens, 1, 1 << 20)?;
+        within("prompt_rows", self.prompt_rows, 1, 1 << 16)?;
         // One page more is taken, and page numbers are 32-bit integers.
         within("pages", self.pages, 1, i32::MAX as usize - 1)?;
         if !self.page_tokens.is_power_of_two() {

@@ -1,29 +1,21 @@
-//! One step's buffers and the order of its launches, for decoding and for prefill alike.
+//! One decoding step's buffers and the order of its launches; `prompt.rs` has those of prompts.
 //!
 //! The rule that makes early starts safe (`README.md`): before its wait a kernel reads weights and what is older than
 //! its predecessor, and it lets the next one start only after its own wait. Two rows of a step never write the same
 //! place: rows have places of their own in every buffer, and keys and values go to (page, position), which differ between
 //! sequences by the page and between the tokens of one sequence by the position.
-//!
-//! Decoding   a row is a sequence; it has a length, a row of the block table and a history of its own.
-//! Prefill    the rows are consecutive tokens of one sequence, with lengths start + 1, start + 2, ... and one common row
-//!            of the block table (pitch 0). All rows' keys are written before attention reads any, and row i reads the
-//!            first start + i + 1 of them: the causal mask. Partial sums and counters of attention are kept by row and
-//!            item, not by page, so rows may share pages. One thing differs: attention copies keys ahead of the previous
-//!            kernel's end, all but each row's newest, which here would be other rows' newest; so in prefill it starts
-//!            when the projections have ended (`Shape::waiting`).
 
 use crate::buffer::{Buffer, address};
 use crate::dimensions::{
-    EXPERT_INTER, EXPERTS, HEAD_DIM, HEADS, HIDDEN, MAX_ROWS, NORM_EPS, ROPE_THETA, SLOTS, TOP_K,
+    EXPERT_INTER, EXPERTS, HEAD_DIM, HEADS, HIDDEN, MAX_CONTEXT, MAX_ROWS, NORM_EPS, ROPE_THETA, SLOTS, TOP_K,
 };
 use crate::error::Result;
 use crate::ffi::{Address, CacheLayout, Gpu};
 use crate::ops::lm_head::Source;
 use crate::ops::ngram_guard::BAN_PITCH;
-use crate::ops::step::Input;
 use crate::options::StepOptions;
-use crate::tiles::STREAM_TOKENS;
+use crate::prompt::PromptScratch;
+use crate::tiles::{STREAM_TOKENS, o_splits};
 use crate::weights::{DecoderWeights, MlpWeights};
 use candle_core::{DType, Device, Tensor};
 
@@ -33,6 +25,9 @@ const _: () = assert!(NORM_EPS == 1e-6 && SLOTS * EXPERT_INTER == 7168);
 /// Stretches of context that attention can be shared out into. 256 rows of 8,192 tokens in stretches of 512, the longest,
 /// are 4,096; `step_begin` takes longer stretches before it runs out.
 pub(crate) const ITEMS: usize = 8192;
+/// Tokens of a stretch where its length must not depend on the batch: all rows at their longest need all items.
+pub(crate) const FIXED_CHUNK: usize = 256;
+const _: () = assert!(MAX_ROWS * MAX_CONTEXT.div_ceil(FIXED_CHUNK) <= ITEMS);
 /// What attention leaves of a stretch and head: 128 sums, maximum, weight, and two unused.
 const PARTIAL_PITCH: usize = HEAD_DIM + 4;
 
@@ -44,8 +39,6 @@ pub(crate) struct Rows {
     /// i32 [rows, pitch]: pages.
     pub(crate) table: Address,
     pub(crate) table_pitch: i32,
-    /// Whether the rows are tokens of one sequence.
-    pub(crate) one_sequence: bool,
 }
 
 /// Addresses of one layer's weights.
@@ -71,6 +64,16 @@ pub(crate) struct Dense {
 #[derive(Clone, Copy)]
 pub(crate) struct Experts {
     pub(crate) gate: Address,
+    pub(crate) gate_up: Address,
+    pub(crate) down: Address,
+    pub(crate) shared_gate_up: Address,
+    pub(crate) shared_down: Address,
+    pub(crate) scales: Option<Scales>,
+}
+
+/// Of experts of 8 bits.
+#[derive(Clone, Copy)]
+pub(crate) struct Scales {
     pub(crate) gate_up: Address,
     pub(crate) down: Address,
     pub(crate) shared_gate_up: Address,
@@ -188,8 +191,10 @@ pub(crate) struct Step {
     pub(crate) scratch: Scratch,
     /// Of `widest_batch` decoding rows.
     pub(crate) rows: RowBuffers,
-    /// Of prefill: 256 lengths, one row of the block table, and one token's argmax.
-    pub(crate) prefill: RowBuffers,
+    /// One row, for the token behind a prompt.
+    pub(crate) last: RowBuffers,
+    /// What prompts pass from kernel to kernel.
+    pub(crate) prompt: PromptScratch,
     /// A layer's keys and values, bf16 [pages + 1, page, 10, 128]: the last page takes what nobody wants.
     pub(crate) keys: Vec<Buffer>,
     pub(crate) values: Vec<Buffer>,
@@ -221,12 +226,22 @@ impl Step {
                             down,
                             shared_gate_up,
                             shared_down,
+                            scales,
                         } => Mlp::Experts(Experts {
                             gate: at("gate", gate)?,
                             gate_up: at("experts' gate_up", gate_up)?,
                             down: at("experts' down", down)?,
                             shared_gate_up: at("shared gate_up", shared_gate_up)?,
                             shared_down: at("shared down", shared_down)?,
+                            scales: match scales {
+                                None => None,
+                                Some(scales) => Some(Scales {
+                                    gate_up: at("experts' gate_up scales", &scales.gate_up)?,
+                                    down: at("experts' down scales", &scales.down)?,
+                                    shared_gate_up: at("shared gate_up scales", &scales.shared_gate_up)?,
+                                    shared_down: at("shared down scales", &scales.shared_down)?,
+                                }),
+                            },
                         }),
                     },
                 })
@@ -252,7 +267,8 @@ impl Step {
             lm_head: address("lm_head", &weights.lm_head)?,
             scratch: Scratch::new(layers.len(), device)?,
             rows: RowBuffers::new(batch, pages, options.history_tokens, device)?,
-            prefill: RowBuffers::new(MAX_ROWS, pages, 1, device)?,
+            last: RowBuffers::new(1, 1, 1, device)?,
+            prompt: PromptScratch::new(layers.len(), options.prompt_rows, device)?,
             keys: cache()?,
             values: cache()?,
             cos_sin: Buffer {
@@ -270,8 +286,8 @@ impl Step {
         let cache = 2 * layers * (options.pages + 1) * options.page_tokens * HIDDEN * 2;
         let pages = options.pages_a_row();
         let rows = RowBuffers::bytes(options.widest_batch(), pages, options.history_tokens);
-        let prefill = RowBuffers::bytes(MAX_ROWS, pages, 1);
-        cache + Scratch::bytes(layers) + rows + prefill + options.max_context * HEAD_DIM * 4
+        let prompt = RowBuffers::bytes(1, 1, 1) + PromptScratch::bytes(layers, options.prompt_rows);
+        cache + Scratch::bytes(layers) + rows + prompt + options.max_context * HEAD_DIM * 4
     }
 
     pub(crate) fn decoding_rows(&self) -> Rows {
@@ -279,41 +295,41 @@ impl Step {
             lengths: self.rows.lengths.address,
             table: self.rows.table.address,
             table_pitch: self.options.pages_a_row() as i32,
-            one_sequence: false,
         }
     }
 
-    pub(crate) fn prefill_rows(&self) -> Rows {
-        Rows {
-            lengths: self.prefill.lengths.address,
-            table: self.prefill.table.address,
-            table_pitch: 0,
-            one_sequence: true,
-        }
-    }
-
-    pub(crate) fn cache_layout(&self, rows: &Rows) -> CacheLayout {
+    pub(crate) fn cache_layout(&self, table_pitch: i32) -> CacheLayout {
         CacheLayout {
             page_stride: (self.options.page_tokens * HIDDEN) as i64,
             token_stride: HIDDEN as i32,
             head_stride: HEAD_DIM as i32,
             page_shift: self.options.page_tokens.trailing_zeros() as i32,
-            table_pitch: rows.table_pitch,
+            table_pitch,
         }
+    }
+
+    /// Whether a batch takes the kernels that stream the weights past a few rows.
+    pub(crate) fn streams(&self, tokens: usize) -> bool {
+        tokens <= STREAM_TOKENS && !self.options.deterministic
+    }
+
+    /// Splits of the output projection's sums.
+    pub(crate) fn o_splits(&self, tokens: usize) -> u32 {
+        o_splits(tokens, self.options.deterministic)
     }
 
     /// A decoding step of the first `tokens` rows, from their tokens to their next ones.
     pub(crate) fn decode(&self, tokens: usize) -> Result<()> {
         let rows = self.decoding_rows();
-        self.begin(tokens, Input::TokenIds(self.rows.tokens.address), &rows)?;
+        self.begin(tokens, self.rows.tokens.address, &rows)?;
         for layer in 0..self.layers.len() {
             self.layer(tokens, layer, &rows)?;
         }
         if let Some(guard) = &self.options.ngram {
             self.guard(tokens, guard)?;
         }
-        let source = if tokens <= STREAM_TOKENS {
-            Source::Residual(0)
+        let source = if self.streams(tokens) {
+            Source::Residual(self.scratch.x.address)
         } else {
             Source::Normed
         };
@@ -325,7 +341,7 @@ impl Step {
     /// head) reads.
     pub(crate) fn layer(&self, tokens: usize, number: usize, rows: &Rows) -> Result<()> {
         let layer = &self.layers[number];
-        let streams = tokens <= STREAM_TOKENS;
+        let streams = self.streams(tokens);
         self.qkv_rope(tokens, number, rows)?;
         self.attention(tokens, number, rows)?;
         self.o_proj(tokens, layer)?;

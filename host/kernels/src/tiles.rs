@@ -101,9 +101,12 @@ pub(crate) fn choose(tiles: &'static [Tile; 5], tokens: usize, most_shared: u32)
         .unwrap_or(&tiles[0])
 }
 
-/// Splits of the output projection's K.
-pub(crate) fn o_splits(tokens: usize) -> u32 {
-    [4, 4, 4, 4, 2][batch(tokens)]
+/// Splits of the output projection's K; with `always_alike` the same for every batch, as sums depend on them.
+pub(crate) fn o_splits(tokens: usize, always_alike: bool) -> u32 {
+    match always_alike {
+        true => 4,
+        false => [4, 4, 4, 4, 2][batch(tokens)],
+    }
 }
 /// Splits of the dense layer's down projection from 9 tokens on.
 pub(crate) const DENSE_DOWN_SPLITS: u32 = 8;
@@ -149,3 +152,15 @@ pub(crate) fn expert_widest(tokens: usize) -> u32 {
 pub(crate) const fn expert_shared(rows: u32, widest: u32) -> u32 {
     4 * (rows + widest) * 128
 }
+
+/// Rows and columns of a prompt's tiles; the kernels take narrower ones for what is left of an expert.
+pub(crate) const PROMPT_TILE: usize = 128;
+/// Shared memory of such a tile: 3 stages, or 4 of 128 x 64.
+pub(crate) const PROMPT_TILE_SHARED: u32 = 3 * 2 * 128 * 128;
+/// Tokens of a prompt in one block of `prompt_attention`.
+pub(crate) const PROMPT_QUERIES: usize = 64;
+/// Its two stages of 64 keys and values of 256 bytes.
+pub(crate) const PROMPT_ATTENTION_SHARED: u32 = 2 * 2 * 64 * 256;
+/// A tile where there are few rows, and its shared memory: 5 stages.
+pub(crate) const PROMPT_SMALL_TILE: usize = 64;
+pub(crate) const PROMPT_SMALL_SHARED: u32 = 5 * 2 * 64 * 128;

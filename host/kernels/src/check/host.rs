@@ -69,6 +69,7 @@ impl HostLayer {
                 down,
                 shared_gate_up,
                 shared_down,
+                scales: _,
             } => HostMlp::Experts {
                 gate: matrix(gate)?,
                 gate_up: matrix(gate_up)?,

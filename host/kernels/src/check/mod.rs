@@ -8,14 +8,13 @@ mod synthetic;
 mod vision;
 
 pub use synthetic::{normal, walk, walk_weights};
-pub use vision::vision;
+pub use vision::{vision, vision_rows};
 
 use crate::buffer::Buffer;
 use crate::dimensions::{EXPERT_INTER, HEAD_DIM, HIDDEN, MAX_ROWS, SLOTS, TOP_K, VOCAB};
 use crate::error::Result;
 use crate::ops::experts::ExpertWeights;
 use crate::ops::lm_head::Source;
-use crate::ops::step::Input;
 use crate::ops::{attention, dense_mlp, experts, lm_head, ngram_guard, norm, o_proj, qkv_rope, router, step};
 use crate::options::{NgramGuard, StepOptions};
 use crate::step::{Dense, Experts, ITEMS, Mlp, Rows, Step};
@@ -161,7 +160,7 @@ impl<'a> Bench<'a> {
 
     fn begin(&mut self) -> Result<()> {
         let (step, rows) = (self.step, self.rows);
-        step.begin(rows, Input::TokenIds(step.rows.tokens.address), &self.view)?;
+        step.begin(rows, step.rows.tokens.address, &self.view)?;
         let embedding = |row: &u32| &self.host.embed_tokens[*row as usize * HIDDEN..][..HIDDEN];
         let want: Vec<f32> = self
             .tokens
@@ -198,12 +197,6 @@ impl<'a> Bench<'a> {
                 .all(|count| *count == 0),
         );
 
-        // The same rows given as embeddings instead of tokens.
-        let given = Buffer::zeros((MAX_ROWS, HIDDEN), DType::BF16, self.device)?;
-        given.tensor.slice_set(&step.scratch.x.rows(rows)?, 0, 0)?;
-        self.fill(&step.scratch.x, 0.0, 1.0)?;
-        step.begin(rows, Input::Given(given.address), &self.view)?;
-        self.exact("step_begin given rows", wide(&step.scratch.x, rows)? == x);
         Ok(())
     }
 
@@ -456,7 +449,7 @@ impl<'a> Bench<'a> {
             lm_head::logits(&normed[compared[at] * HIDDEN..][..HIDDEN], &host.lm_head)
         });
         let source = if rows <= STREAM_TOKENS {
-            Source::Residual(0)
+            Source::Residual(step.scratch.x.address)
         } else {
             Source::Normed
         };

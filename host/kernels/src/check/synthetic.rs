@@ -81,6 +81,7 @@ fn weights(
             down: draw(&[EXPERTS, HIDDEN, EXPERT_INTER], other)?,
             shared_gate_up: draw(&[2 * SHARED_INTER, HIDDEN], other)?,
             shared_down: draw(&[HIDDEN, SHARED_INTER], other)?,
+            scales: None,
         })
     };
     let layer = |number| -> Result<LayerWeights> {

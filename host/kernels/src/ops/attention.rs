@@ -41,7 +41,7 @@ mod cuda {
                 self.keys[number].address,
                 self.values[number].address,
                 rows.table,
-                self.cache_layout(rows),
+                self.cache_layout(rows.table_pitch),
                 s.items.address,
                 s.plan.address,
                 s.partials.address,
@@ -51,8 +51,6 @@ mod cuda {
             ];
             let grid = [HEADS as u32, attention_rows(tokens), 1];
             let shape = Shape::new(grid, 128).shared(ATTENTION_SHARED);
-            // Copies of keys run ahead of the previous kernel, which writes one key a row: fine where no other row reads it.
-            let shape = if rows.one_sequence { shape.waiting() } else { shape };
             // SAFETY: the plan was made for these rows; every table entry is a page of the cache; `partials` has a place
             // for every item the plan may hold.
             unsafe { self.gpu.launch("paged_attention", shape, arguments) }

@@ -28,13 +28,13 @@ mod cuda {
     use crate::error::Result;
     use crate::ffi::{Address, Shape, arguments};
     use crate::step::{Dense, Step};
-    use crate::tiles::{DENSE_DOWN, DENSE_DOWN_SPLITS, DENSE_UP, DOWN_CLUSTER, STREAM_TOKENS, choose};
+    use crate::tiles::{DENSE_DOWN, DENSE_DOWN_SPLITS, DENSE_UP, DOWN_CLUSTER, choose};
 
     impl Step {
         /// `inter`, the first 6,848 of a row's 7,168. Reads `x` up to 8 tokens, else `normed`.
         pub(crate) fn dense_gate_up(&self, tokens: usize, norm: Address, weights: &Dense) -> Result<()> {
             let s = &self.scratch;
-            if tokens <= STREAM_TOKENS {
+            if self.streams(tokens) {
                 let arguments =
                     arguments![s.x.address, norm, weights.gate_up, s.inter.address, tokens as i32];
                 let shape = Shape::new([DENSE_INTER as u32 / 8, 1, 1], 256);
@@ -52,7 +52,7 @@ mod cuda {
         /// Up to 8 tokens added to `x`; from 9 on eight splits of K lie in `slots`.
         pub(crate) fn dense_down(&self, tokens: usize, weights: &Dense) -> Result<()> {
             let s = &self.scratch;
-            if tokens <= STREAM_TOKENS {
+            if self.streams(tokens) {
                 let arguments = arguments![
                     s.inter.address,
                     weights.down,

@@ -59,42 +59,86 @@ pub fn down(
 mod cuda {
     use crate::dimensions::{EXPERT_INTER, EXPERTS, HIDDEN, MAX_ROWS, SHARED_INTER};
     use crate::error::Result;
-    use crate::ffi::{Shape, arguments};
+    use crate::ffi::{Argument, Shape, arguments};
     use crate::step::{Experts, Step};
-    use crate::tiles::{
-        DOWN_CLUSTER, STREAM_TOKENS, expert_down, expert_gate_up, expert_shared, expert_widest,
-    };
+    use crate::tiles::{DOWN_CLUSTER, expert_down, expert_gate_up, expert_shared, expert_widest};
+
+    /// The kernel for weights of 8 bits beside each for bf16.
+    pub(crate) const OF_BYTES: [(&str, &str); 8] = [
+        ("expert_gate_up_stream", "expert_gate_up_stream_q"),
+        ("expert_down_stream", "expert_down_stream_q"),
+        ("expert_gate_up_m64", "expert_gate_up_m64_q"),
+        ("expert_down_m64", "expert_down_m64_q"),
+        ("expert_gate_up_m128", "expert_gate_up_m128_q"),
+        ("expert_down_m128", "expert_down_m128_q"),
+        ("expert_gate_up_prompt", "expert_gate_up_prompt_q"),
+        ("expert_down_prompt", "expert_down_prompt_q"),
+    ];
+
+    impl Experts {
+        /// A kernel's name for these weights, and its arguments: what it reads, both matrices, their scales, the rest.
+        fn call<'a>(
+            &self,
+            name: &'static str,
+            reads: Argument<'a>,
+            is_up: bool,
+            rest: &[Argument<'a>],
+        ) -> (&'static str, Vec<Argument<'a>>) {
+            let (routed, shared) = match is_up {
+                true => (self.gate_up, self.shared_gate_up),
+                false => (self.down, self.shared_down),
+            };
+            let mut arguments = vec![reads, routed.into(), shared.into()];
+            let mut name = name;
+            if let Some(scales) = &self.scales {
+                arguments.extend::<[Argument<'_>; 2]>(match is_up {
+                    true => [scales.gate_up.into(), scales.shared_gate_up.into()],
+                    false => [scales.down.into(), scales.shared_down.into()],
+                });
+                let of_bytes = OF_BYTES.iter().find(|(of_bf16, _)| *of_bf16 == name);
+                name = of_bytes.expect("every kernel of experts has one for bytes").1;
+            }
+            arguments.extend_from_slice(rest);
+            (name, arguments)
+        }
+
+        /// `inter` from normed rows.
+        pub(crate) fn up<'a>(
+            &self,
+            name: &'static str,
+            normed: Argument<'a>,
+            rest: &[Argument<'a>],
+        ) -> (&'static str, Vec<Argument<'a>>) {
+            self.call(name, normed, true, rest)
+        }
+
+        /// Outputs from `inter`.
+        pub(crate) fn down<'a>(
+            &self,
+            name: &'static str,
+            inter: Argument<'a>,
+            rest: &[Argument<'a>],
+        ) -> (&'static str, Vec<Argument<'a>>) {
+            self.call(name, inter, false, rest)
+        }
+    }
 
     impl Step {
         /// `inter` from `normed`.
         pub(crate) fn expert_gate_up(&self, tokens: usize, number: usize, weights: &Experts) -> Result<()> {
             let s = &self.scratch;
-            if tokens <= STREAM_TOKENS {
-                let arguments = arguments![
-                    s.normed.address,
-                    weights.gate_up,
-                    weights.shared_gate_up,
-                    s.top_experts.address,
-                    s.inter.address,
-                    tokens as i32,
-                ];
+            if self.streams(tokens) {
+                let rest = arguments![s.top_experts.address, s.inter.address, tokens as i32];
+                let (name, arguments) = weights.up("expert_gate_up_stream", s.normed.address.into(), rest);
                 // Two blocks a multiprocessor, and one for each row tile of the shared experts at least.
                 let blocks = (2 * self.gpu.processors()).max(SHARED_INTER as u32 / 8);
+                let shape = Shape::new([blocks, 1, 1], 256);
                 // SAFETY: scratch has 256 rows; the router chose experts that there are.
-                return unsafe {
-                    self.gpu.launch(
-                        "expert_gate_up_stream",
-                        Shape::new([blocks, 1, 1], 256),
-                        arguments,
-                    )
-                };
+                return unsafe { self.gpu.launch(name, shape, &arguments) };
             }
             let (rows, name) = expert_gate_up(tokens);
             let (counts, buckets) = self.buckets(number);
-            let arguments = arguments![
-                s.normed.address,
-                weights.gate_up,
-                weights.shared_gate_up,
+            let rest = arguments![
                 counts,
                 buckets,
                 MAX_ROWS as i32,
@@ -102,21 +146,16 @@ mod cuda {
                 tokens as i32,
                 expert_widest(tokens) as i32,
             ];
+            let (name, arguments) = weights.up(name, s.normed.address.into(), rest);
             // SAFETY: as above; the router filled the buckets of this layer.
-            unsafe {
-                self.gpu
-                    .launch(name, batched(tokens, rows, 2 * EXPERT_INTER), arguments)
-            }
+            unsafe { (self.gpu).launch(name, batched(tokens, rows, 2 * EXPERT_INTER), &arguments) }
         }
 
         /// Up to 8 tokens weighted and added to `x`; from 9 on each slot's output lies in `slots`.
         pub(crate) fn expert_down(&self, tokens: usize, number: usize, weights: &Experts) -> Result<()> {
             let s = &self.scratch;
-            if tokens <= STREAM_TOKENS {
-                let arguments = arguments![
-                    s.inter.address,
-                    weights.down,
-                    weights.shared_down,
+            if self.streams(tokens) {
+                let rest = arguments![
                     s.top_experts.address,
                     s.top_weights.address,
                     s.x.address,
@@ -124,16 +163,14 @@ mod cuda {
                     s.tile_counters.address,
                     tokens as i32,
                 ];
+                let (name, arguments) = weights.down("expert_down_stream", s.inter.address.into(), rest);
                 let shape = Shape::new([80, DOWN_CLUSTER, 1], 256).cluster(DOWN_CLUSTER);
                 // SAFETY: as above; the split sums of 80 tiles by 2 blocks fit into `tile_partials`.
-                return unsafe { self.gpu.launch("expert_down_stream", shape, arguments) };
+                return unsafe { self.gpu.launch(name, shape, &arguments) };
             }
             let (rows, name) = expert_down(tokens);
             let (counts, buckets) = self.buckets(number);
-            let arguments = arguments![
-                s.inter.address,
-                weights.down,
-                weights.shared_down,
+            let rest = arguments![
                 counts,
                 buckets,
                 MAX_ROWS as i32,
@@ -141,8 +178,9 @@ mod cuda {
                 tokens as i32,
                 expert_widest(tokens) as i32,
             ];
+            let (name, arguments) = weights.down(name, s.inter.address.into(), rest);
             // SAFETY: as above.
-            unsafe { self.gpu.launch(name, batched(tokens, rows, HIDDEN), arguments) }
+            unsafe { (self.gpu).launch(name, batched(tokens, rows, HIDDEN), &arguments) }
         }
     }
 
@@ -154,6 +192,9 @@ mod cuda {
         Shape::new(grid, 2 * rows).shared(expert_shared(rows, widest))
     }
 }
+
+#[cfg(feature = "cuda")]
+pub(crate) use cuda::OF_BYTES;
 
 #[cfg(test)]
 mod tests {

@@ -22,18 +22,17 @@ pub fn argmax(logits: &[f32], banned: &[u32]) -> Option<u32> {
 
 #[cfg(feature = "cuda")]
 mod cuda {
-    use crate::dimensions::{HIDDEN, MAX_ROWS, VOCAB};
+    use crate::dimensions::VOCAB;
     use crate::error::Result;
     use crate::ffi::{Address, Bans, Shape, arguments};
     use crate::step::{RowBuffers, Step};
     use crate::tiles::{STREAM_TOKENS, VOCABULARY, choose};
-    use half::bf16;
 
     /// What the head reads.
     #[derive(Debug, Clone, Copy, PartialEq, Eq)]
     pub(crate) enum Source {
-        /// Up to 8 rows of `x` from this one on, normed on the way.
-        Residual(usize),
+        /// Up to 8 rows of a residual stream that lie here, normed on the way.
+        Residual(Address),
         /// `normed`, as the last norm left it; 9 rows and more.
         Normed,
     }
@@ -59,16 +58,12 @@ mod cuda {
             };
             let s = &self.scratch;
             match source {
-                Source::Residual(first) => {
-                    assert!(
-                        tokens <= STREAM_TOKENS && first + tokens <= MAX_ROWS,
-                        "{tokens} rows from {first} on"
-                    );
-                    let x = s.x.address.at::<bf16>(first * HIDDEN);
+                Source::Residual(x) => {
+                    assert!(tokens <= STREAM_TOKENS, "{tokens} rows");
                     let arguments =
                         arguments![x, self.norm, self.lm_head, rows.best.address, bans, tokens as i32];
                     let shape = Shape::new([VOCAB as u32 / 128, 1, 1], 256);
-                    // SAFETY: the rows lie in `x` (checked above) and have a place in `best`.
+                    // SAFETY: the caller's rows lie there, and have a place in `best`.
                     unsafe { self.gpu.launch("lm_head_stream", shape, arguments) }
                 }
                 Source::Normed => {

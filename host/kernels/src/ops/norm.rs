@@ -32,12 +32,11 @@ mod cuda {
     use crate::error::Result;
     use crate::ffi::{Address, Shape, arguments};
     use crate::step::Step;
-    use crate::tiles::o_splits;
 
     impl Step {
         /// Adds the splits of the output projection to `x` and norms it (9 tokens and more).
         pub(crate) fn add_projection(&self, tokens: usize, norm: Address) -> Result<()> {
-            self.norm(tokens, o_splits(tokens) as usize, Address::NULL, norm)
+            self.norm(tokens, self.o_splits(tokens) as usize, Address::NULL, norm)
         }
 
         /// Adds the eight outputs of the MLP to `x`, by the router's weights or as they are, and norms it.
@@ -48,11 +47,6 @@ mod cuda {
                 Address::NULL
             };
             self.norm(tokens, SLOTS, weights, norm)
-        }
-
-        /// The final norm of `x` (up to 8 tokens the head norms for itself, and `normed` is something else).
-        pub(crate) fn final_norm(&self, tokens: usize) -> Result<()> {
-            self.norm(tokens, 0, Address::NULL, self.norm)
         }
 
         fn norm(&self, tokens: usize, slots: usize, slot_weights: Address, norm: Address) -> Result<()> {

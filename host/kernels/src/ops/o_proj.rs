@@ -18,13 +18,13 @@ mod cuda {
     use crate::error::Result;
     use crate::ffi::{Shape, arguments};
     use crate::step::{Layer, Step};
-    use crate::tiles::{O_PROJ, STREAM_TOKENS, choose, o_splits};
+    use crate::tiles::{O_PROJ, choose};
 
     impl Step {
         /// Up to 8 tokens added to `x`; from 9 on the splits of K lie in `slots`, and the next kernel adds them.
         pub(crate) fn o_proj(&self, tokens: usize, layer: &Layer) -> Result<()> {
             let s = &self.scratch;
-            if tokens <= STREAM_TOKENS {
+            if self.streams(tokens) {
                 let arguments = arguments![s.attended.address, layer.o, s.x.address, tokens as i32];
                 // SAFETY: scratch has 256 rows.
                 return unsafe {
@@ -36,7 +36,7 @@ mod cuda {
             let grid = [
                 HIDDEN as u32 / tile.rows,
                 tile.columns_for(tokens),
-                o_splits(tokens),
+                self.o_splits(tokens),
             ];
             let shape = Shape::new(grid, tile.threads()).shared(tile.shared_bytes());
             let arguments = arguments![s.attended.address, layer.o, s.slots.address, tokens as i32];

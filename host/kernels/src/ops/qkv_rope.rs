@@ -46,7 +46,7 @@ mod cuda {
     use crate::error::Result;
     use crate::ffi::{Rotary, Shape, arguments};
     use crate::step::{Rows, Step};
-    use crate::tiles::{QKV, STREAM_TOKENS, choose};
+    use crate::tiles::{QKV, choose};
 
     impl Step {
         /// `q`, and each row's key and value to its place in the cache. Reads `x` up to 8 tokens, else `normed`.
@@ -59,9 +59,9 @@ mod cuda {
                 q: s.q.address,
                 k_cache: self.keys[number].address,
                 v_cache: self.values[number].address,
-                cache: self.cache_layout(rows),
+                cache: self.cache_layout(rows.table_pitch),
             };
-            if tokens <= STREAM_TOKENS {
+            if self.streams(tokens) {
                 let arguments = arguments![s.x.address, layer.input_norm, layer.qkv, tokens as i32, rotary];
                 // SAFETY: lengths never pass `max_context`, for which there are angles and table entries, and every table
                 // entry is a page of the cache.

@@ -27,7 +27,6 @@ mod cuda {
     use crate::error::Result;
     use crate::ffi::{Address, Shape, arguments};
     use crate::step::{Experts, Rows, Step};
-    use crate::tiles::{STREAM_TOKENS, o_splits};
 
     impl Step {
         /// `normed`, `top_experts`, `top_weights`; from 9 tokens on also the residual's sum and each expert's bucket.
@@ -40,7 +39,7 @@ mod cuda {
         ) -> Result<()> {
             let (s, norm) = (&self.scratch, self.layers[number].post_norm);
             let rounds = i32::from(self.options.round_router_logits);
-            if tokens <= STREAM_TOKENS {
+            if self.streams(tokens) {
                 let arguments = arguments![
                     s.x.address,
                     norm,
@@ -58,7 +57,7 @@ mod cuda {
             let arguments = arguments![
                 s.x.address,
                 s.slots.address,
-                o_splits(tokens) as i32,
+                self.o_splits(tokens) as i32,
                 norm,
                 weights.gate,
                 s.normed.address,

@@ -1,8 +1,5 @@
 //! The two ends of a step, and changes to its rows between steps.
 
-#[cfg(feature = "cuda")]
-pub(crate) use cuda::Input;
-
 /// A stretch `start .. end` of one row's context, of which there are `chunks`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Item {
@@ -46,26 +43,18 @@ mod cuda {
     use crate::dimensions::{EXPERTS, MAX_ROWS};
     use crate::error::Result;
     use crate::ffi::{Address, Shape, WORDS, Words, arguments};
-    use crate::step::{ITEMS, RowBuffers, Rows, Step};
+    use crate::step::{FIXED_CHUNK, ITEMS, RowBuffers, Rows, Step};
     use crate::tiles::attention_rows;
-
-    /// Where a step's rows come from.
-    #[derive(Debug, Clone, Copy)]
-    pub(crate) enum Input {
-        /// i32 [rows], rows of the embedding.
-        TokenIds(Address),
-        /// bf16 [rows, 1280], at a multiple of 16 bytes.
-        Given(Address),
-    }
 
     impl Step {
         /// `x`, `normed` for layer 0, and the plan of attention; clears the experts' counts.
-        pub(crate) fn begin(&self, tokens: usize, input: Input, rows: &Rows) -> Result<()> {
+        pub(crate) fn begin(&self, tokens: usize, token_ids: Address, rows: &Rows) -> Result<()> {
             assert!((1..=MAX_ROWS).contains(&tokens), "{tokens} rows");
             let s = &self.scratch;
-            let (token_ids, given) = match input {
-                Input::TokenIds(ids) => (ids, Address::NULL),
-                Input::Given(embeddings) => (Address::NULL, embeddings),
+            let fixed_chunk = if self.options.deterministic {
+                FIXED_CHUNK
+            } else {
+                0
             };
             let arguments = arguments![
                 token_ids,
@@ -80,8 +69,8 @@ mod cuda {
                 s.plan.address,
                 s.expert_counts.address,
                 (self.layers.len() * EXPERTS) as i32,
-                given,
                 ITEMS as i32,
+                fixed_chunk as i32,
             ];
             // SAFETY: scratch has room for 256 rows; ids were checked when they were set or come from the head; ITEMS
             // suffices for every batch (`step.rs`).

@@ -102,8 +102,24 @@ mod cuda {
         most_warps: 8,
         most_side: 80,
     };
+    /// A tile is one row of a grid of 64.
+    const ROW_64: Kernel = Kernel {
+        name: "vision_attention_r64",
+        tile: 64,
+        stages: 3,
+        most_warps: 8,
+        most_side: 64,
+    };
+    /// And of 40.
+    const ROW_40: Kernel = Kernel {
+        name: "vision_attention_r40",
+        tile: 48,
+        stages: 3,
+        most_warps: 8,
+        most_side: 40,
+    };
     /// All of them.
-    pub(crate) const KERNELS: [Kernel; 3] = [PLAIN, TILE_64, TILE_80];
+    pub(crate) const KERNELS: [Kernel; 5] = [PLAIN, TILE_64, TILE_80, ROW_64, ROW_40];
 
     /// Queries of a warp.
     const QUERIES: usize = 16;
@@ -135,8 +151,13 @@ mod cuda {
 
     /// The kernel and its warps for this many tokens; the one whose tiles a grid fills best.
     pub(super) fn choose(tokens: usize, side: usize) -> (&'static Kernel, usize) {
-        const ALL: &[Kernel; 3] = &KERNELS;
+        const ALL: &[Kernel; 5] = &KERNELS;
         let warps = tokens.div_ceil(QUERIES);
+        match side {
+            64 => return (&ALL[3], WARPS_OF_A_GRID),
+            40 => return (&ALL[4], WARPS_OF_A_GRID),
+            _ => {}
+        }
         if side == 0 {
             return (&ALL[0], if warps <= 8 { warps } else { WARPS_WITHOUT_BIAS });
         }
@@ -157,12 +178,14 @@ mod cuda {
     }
 
     /// Attention of every head over each sequence of a batch. `qkv` [batch, tokens, 3 heads 64], as a linear layer over q, k
-    /// and v leaves it; the result is [batch, tokens, heads 64]. With a bias, tokens are a grid of an even side up to 80.
+    /// and v leaves it; the result is [batch, tokens, heads 64]. `qkv_bias`, [3 heads 64], is that layer's, if it was not
+    /// added. With a relative position, tokens are a grid of an even side up to 80.
     ///
     /// bf16, contiguous, on a device from [`open`](crate::open).
     pub fn vision_attention(
         qkv: &Tensor,
         heads: usize,
+        qkv_bias: Option<&Tensor>,
         bias: Option<RelativePosition<'_>>,
     ) -> Result<Tensor> {
         let (batch, tokens, width) = qkv.dims3()?;
@@ -173,6 +196,11 @@ mod cuda {
                 "qkv of {batch} x {tokens} tokens and {heads} heads is nothing that can be attended to"
             );
             return Err(KernelError::argument(text));
+        }
+        let mut of_qkv = Address::NULL;
+        if let Some(qkv_bias) = qkv_bias {
+            check("qkv's bias", qkv_bias, &[width], device)?;
+            of_qkv = address("qkv's bias", qkv_bias)?;
         }
         let mut side = 0;
         let (mut height, mut of_width) = (Address::NULL, Address::NULL);
@@ -214,6 +242,7 @@ mod cuda {
             .waiting();
         let arguments = arguments![
             address("qkv", qkv)?,
+            of_qkv,
             height,
             of_width,
             address("the result", &out)?,
@@ -237,7 +266,7 @@ mod cuda {
             };
             assert_eq!(
                 [14, 32, 40, 64, 80].map(of),
-                [(64, 13), (64, 8), (80, 8), (64, 8), (80, 8)]
+                [(64, 13), (64, 8), (48, 8), (64, 8), (80, 8)]
             );
             assert_eq!(
                 [65, 101, 257, 401].map(|tokens| choose(tokens, 0).1),
