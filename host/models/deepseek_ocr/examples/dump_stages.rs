@@ -111,9 +111,9 @@ fn keep(stages: &mut Stages, name: &str, value: &Tensor) -> candle_core::Result<
 
 /// How stages are made.
 enum Road {
-    Plain(Model),
+    Plain(Box<Model>),
     #[cfg(feature = "cuda")]
-    Fast(Tokenizer, Box<ocr_model_deepseek::gpu::GpuModel>),
+    Fast(Box<Tokenizer>, Box<ocr_model_deepseek::gpu::GpuModel>),
 }
 
 impl Road {
@@ -122,7 +122,7 @@ impl Road {
         if let (Place::Cuda(ordinal), Some(Precision::Bf16)) = (options.place, options.precision) {
             return Self::fast(options, ordinal);
         }
-        Ok(Self::Plain(Model::load(options)?))
+        Ok(Self::Plain(Box::new(Model::load(options)?)))
     }
 
     /// The network on the GPU without the thread around it, which shows no stages.
@@ -135,7 +135,7 @@ impl Road {
         let load = Loader::new(&checkpoint, gpu::PRECISION, &device);
         let gpu = gpu::GpuModel::load(&load, &config, options)?;
         Ok(Self::Fast(
-            Tokenizer::read(&options.folder, &config)?,
+            Box::new(Tokenizer::read(&options.folder, &config)?),
             Box::new(gpu),
         ))
     }

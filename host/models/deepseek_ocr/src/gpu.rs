@@ -8,31 +8,52 @@ use crate::error::ModelError;
 use crate::load::Loader;
 use crate::model::{Eyes, Seen};
 use crate::ngram::NgramRule;
-use crate::options::Options;
+use crate::options::{ExpertWeights, Options};
 use crate::taps::Tap;
+use crate::views::View;
 use candle_core::{DType, Tensor};
-use ocr_engine::{BlockId, Capacity, Entry, Prefix, StepModel};
+use ocr_engine::{BlockId, Capacity, Entry, Part, Prefix, StepModel};
 use ocr_kernels::{
-    DecoderWeights, Last, LastRow, LayerWeights, MlpWeights, NgramGuard, RowState, Stage, StepDecoder,
-    StepOptions, dimensions, free_memory,
+    DecoderWeights, KernelError, LayerWeights, MlpWeights, NgramGuard, PromptPart, RowState, Stage, Staging,
+    StepDecoder, StepOptions, dimensions, free_memory,
 };
+use rayon::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Tokens of a page of the cache: little is wasted at the end of a sequence, and attention reads whole pages.
 const PAGE_TOKENS: usize = 32;
-/// Device memory that is left for the towers' work: nine tiles take 1.0 GiB.
-const WORK_BYTES: usize = 3 << 29;
+/// Device memory that is left for the towers' work on `VIEW_BYTES` of pixels.
+const WORK_BYTES: usize = 3 << 30;
+/// Pixels that go through the towers at a time, bytes: 26 tiles, 10 views of 1,024 or 6 of 1,280.
+const VIEW_BYTES: usize = 32 << 20;
+/// Prompts that are seen and prefilled at a time.
+const PROMPTS: usize = 8;
+/// The least that they are given at a time where memory is short: one tile, and of larger views one.
+const LEAST_VIEW_BYTES: usize = 2 << 20;
+/// Times that the cache is made smaller where the device has less memory than it said.
+const SHRINKS: usize = 4;
 /// Ids that the kernels ban at a time.
 const BANS: usize = 128;
-/// Rows of a chunk of a prompt.
-const CHUNK: usize = dimensions::MAX_ROWS;
+/// Tokens of prompts that go through the decoder at a time.
+const CHUNK: usize = 4096;
+
+/// How often memory was short.
+static SHRUNK: AtomicUsize = AtomicUsize::new(0);
+
+/// How often this process had to do with a smaller cache, or fewer views at a time, because the device's memory was short.
+pub fn times_shrunk() -> usize {
+    SHRUNK.load(Ordering::Relaxed)
+}
 
 /// The model on a GPU.
 pub struct GpuModel {
     eyes: Eyes,
     embed_tokens: Tensor,
     decoder: StepDecoder,
+    staging: Staging,
     counts_prompt: bool,
+    deterministic: bool,
 }
 
 /// A prompt as the decoder takes it.
@@ -66,22 +87,40 @@ impl GpuModel {
     /// Puts the weights on the device of `load` and takes the memory that `options` allow for the cache.
     pub fn load(load: &Loader, config: &Config, options: &Options) -> Result<Self, ModelError> {
         let eyes = Eyes::load(load, config)?;
-        let weights = weights(load, &config.decoder)?;
+        let weights = weights(load, &config.decoder, options.experts)?;
         let embed_tokens = weights.embed_tokens.clone();
         let layers = weights.layers.len();
+        let staging = Staging::new(load.device(), VIEW_BYTES)?;
         let (free, all) = free_memory(load.device())?;
-        let step = step_options(options, layers, &config.decoder, free, all)?;
+        let mut step = step_options(options, layers, &config.decoder, free, all)?;
+        let mut shrinks = 0;
+        let decoder = loop {
+            match StepDecoder::new(load.device(), weights.clone(), step.clone()) {
+                Ok(decoder) => break decoder,
+                // Someone else has taken memory meanwhile: a smaller cache holds fewer pages at a time, and that is all.
+                Err(error) if error.is_out_of_memory() && shrinks < SHRINKS => {
+                    SHRUNK.fetch_add(1, Ordering::Relaxed);
+                    shrinks += 1;
+                    let (free, all) = free_memory(load.device())?;
+                    let mut less = step_options(options, layers, &config.decoder, free, all)?;
+                    less.pages = less.pages.min(step.pages * 3 / 4);
+                    step = less;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        };
         Ok(Self {
             eyes,
             embed_tokens,
-            decoder: StepDecoder::new(load.device(), weights, step)?,
+            decoder,
+            staging,
             counts_prompt: options.ngram.window.is_none(),
+            deterministic: options.deterministic,
         })
     }
 
     fn embed(&self, ids: &[u32]) -> candle_core::Result<Tensor> {
-        let ids = Tensor::new(ids, self.embed_tokens.device())?;
-        self.embed_tokens.index_select(&ids, 0)
+        embed(&self.embed_tokens, ids)
     }
 
     fn see(&self, seen: &Seen, tap: &mut Tap) -> Result<Embedded, ModelError> {
@@ -89,6 +128,54 @@ impl GpuModel {
             embeds: self.eyes.embeds(seen, |ids| self.embed(ids), tap)?,
             ids: seen.prompt.ids.clone(),
         })
+    }
+
+    /// Several pages, whose views go through the towers together.
+    fn see_all(&mut self, pages: &[&Seen]) -> Result<Vec<Embedded>, KernelError> {
+        let mut views_at_a_time = VIEW_BYTES;
+        loop {
+            let seen = self.try_to_see(pages, views_at_a_time).map_err(KernelError::from);
+            match seen {
+                // Fewer at a time take less; where all must be seen alike, there is no other way to see them.
+                Err(error)
+                    if error.is_out_of_memory()
+                        && !self.deterministic
+                        && views_at_a_time > LEAST_VIEW_BYTES =>
+                {
+                    SHRUNK.fetch_add(1, Ordering::Relaxed);
+                    views_at_a_time /= 2;
+                    free_memory(self.embed_tokens.device())?;
+                }
+                seen => return seen,
+            }
+        }
+    }
+
+    fn try_to_see(&mut self, pages: &[&Seen], view_bytes: usize) -> candle_core::Result<Vec<Embedded>> {
+        let Self {
+            eyes,
+            staging,
+            embed_tokens,
+            ..
+        } = self;
+        let upload = |views: &[&View]| {
+            let size = views.iter().map(|view| view.pixels.len()).sum();
+            let fill = |bytes: &mut [u8]| {
+                let each = size / views.len();
+                bytes
+                    .par_chunks_mut(each)
+                    .zip(views)
+                    .for_each(|(to, view)| to.copy_from_slice(&view.pixels));
+            };
+            staging.upload(size, fill).map_err(candle_core::Error::wrap)
+        };
+        let at_a_time = |side: u32| view_bytes / (side * side * 3) as usize;
+        let embeds = eyes.embeds_of_all(pages, upload, at_a_time, |ids| embed(embed_tokens, ids))?;
+        let embedded = |(embeds, page): (Tensor, &&Seen)| Embedded {
+            embeds,
+            ids: page.prompt.ids.clone(),
+        };
+        Ok(embeds.into_iter().zip(pages).map(embedded).collect())
     }
 
     /// Greedy tokens behind a page, and every stage of its prompt to `tap`; one page alone, for comparison with the
@@ -100,7 +187,7 @@ impl GpuModel {
         let mut parts: BTreeMap<usize, Vec<Tensor>> = BTreeMap::new();
         let logits = self
             .decoder
-            .prefill_with_taps(&embedded.embeds, 0, &pages, &mut |stage, value| {
+            .prefill_with_taps(&embedded.embeds, &pages, &mut |stage, value| {
                 let at = match stage {
                     Stage::Layer(n) => n,
                     Stage::Norm => usize::MAX,
@@ -116,9 +203,14 @@ impl GpuModel {
             tap.take(|| name, &Tensor::cat(&parts, 0)?)?;
         }
         tap.take(|| "logits".into(), &logits)?;
-        let LastRow::Token(token) = self.decoder.prefill(&embedded.embeds, 0, &pages, Last::Token)? else {
-            unreachable!("a token was asked for")
+        let part = PromptPart {
+            start: 0,
+            count: length,
+            pages: &pages,
+            wants_token: true,
         };
+        let said = self.decoder.prefill(&embedded.embeds, &[part])?;
+        let token = said[0].expect("a token was asked for");
         let mut tokens = vec![token];
         self.decoder.set_row(
             0,
@@ -140,11 +232,29 @@ impl GpuModel {
     }
 }
 
+/// Rows of the embedding.
+fn embed(embed_tokens: &Tensor, ids: &[u32]) -> candle_core::Result<Tensor> {
+    let ids = Tensor::new(ids, embed_tokens.device())?;
+    embed_tokens.index_select(&ids, 0)
+}
+
 /// The decoder's weights as the kernels read them.
-fn weights(load: &Loader, config: &DecoderConfig) -> Result<DecoderWeights, ModelError> {
+fn weights(
+    load: &Loader,
+    config: &DecoderConfig,
+    experts: ExpertWeights,
+) -> Result<DecoderWeights, ModelError> {
     let (hidden, vocabulary) = (config.hidden_size, config.vocab_size);
-    let layers =
-        (0..config.num_hidden_layers).map(|n| layer(&load.under(&format!("model.layers.{n}")), config, n));
+    let layers = (0..config.num_hidden_layers).map(|n| {
+        let layer = layer(&load.under(&format!("model.layers.{n}")), config, n)?;
+        Ok::<_, ModelError>(match experts {
+            ExpertWeights::Bf16 => layer,
+            ExpertWeights::Int8 => LayerWeights {
+                mlp: layer.mlp.in_bytes()?,
+                ..layer
+            },
+        })
+    });
     Ok(DecoderWeights {
         embed_tokens: load.matrix("model.embed_tokens.weight", &[vocabulary, hidden])?,
         norm: load.vector("model.norm.weight", &[hidden])?,
@@ -188,6 +298,7 @@ fn layer(load: &Loader, config: &DecoderConfig, n: usize) -> Result<LayerWeights
                 .reshape((experts, hidden, inner))?,
             shared_gate_up: gate_up("mlp.shared_experts", shared)?,
             shared_down: down("mlp.shared_experts", shared)?,
+            scales: None,
         }
     };
     Ok(LayerWeights {
@@ -218,6 +329,8 @@ fn step_options(
         history_tokens: context,
         round_router_logits: false,
         ngram: guard(rule)?,
+        prompt_rows: CHUNK,
+        deterministic: options.deterministic,
     };
     let allowed = (all as f64 * f64::from(options.gpu_memory_utilization)) as usize;
     let taken = all - free;
@@ -261,8 +374,10 @@ fn pages(blocks: &[BlockId]) -> Vec<i32> {
     blocks.iter().map(|&block| block as i32).collect()
 }
 
+/// What went wrong, without the trace that candle's errors may carry behind their first line.
 fn said<E: std::fmt::Display>(error: E) -> String {
-    error.to_string()
+    let text = error.to_string();
+    text.lines().next().unwrap_or_default().to_owned()
 }
 
 impl StepModel for GpuModel {
@@ -277,53 +392,57 @@ impl StepModel for GpuModel {
             rows: options.max_rows,
             context: options.max_context,
             chunk: CHUNK,
+            prompts: PROMPTS,
+            reserves: self.deterministic,
         }
     }
 
-    fn encode(&mut self, seen: Seen) -> Result<(Embedded, Prefix), String> {
-        let embedded = self.see(&seen, &mut Tap::off()).map_err(said)?;
-        let tokens = embedded.ids.len();
-        let image_end = seen.prompt.image_start + seen.prompt.image_tokens;
-        let last = embedded.ids.last().copied().filter(|_| image_end < tokens);
-        Ok((embedded, Prefix { tokens, last }))
+    fn encode(&mut self, pages: &[Seen]) -> Result<Vec<(Embedded, Prefix)>, String> {
+        let pages: Vec<&Seen> = pages.iter().collect();
+        let mut embedded = Vec::new();
+        // How a product is summed may depend on how many rows it has.
+        let together = if self.deterministic { 1 } else { pages.len().max(1) };
+        for pages in pages.chunks(together) {
+            embedded.extend(self.see_all(pages).map_err(said)?);
+        }
+        let prefix = |(embedded, seen): (Embedded, &Seen)| {
+            let tokens = embedded.ids.len();
+            let image_end = seen.prompt.image_start + seen.prompt.image_tokens;
+            let last = embedded.ids.last().copied().filter(|_| image_end < tokens);
+            (embedded, Prefix { tokens, last })
+        };
+        Ok(embedded.into_iter().zip(pages).map(prefix).collect())
     }
 
-    fn prefill(
-        &mut self,
-        encoded: &Embedded,
-        written: &[u32],
-        start: usize,
-        count: usize,
-        blocks: &[BlockId],
-        wants_token: bool,
-    ) -> Result<Option<u32>, String> {
-        let prompt = encoded.ids.len();
-        let end = start + count;
-        let mut parts = Vec::new();
-        if start < prompt {
-            parts.push(
-                encoded
-                    .embeds
-                    .narrow(0, start, end.min(prompt) - start)
-                    .map_err(said)?,
-            );
+    fn prefill(&mut self, parts: &[Part<'_, Embedded>]) -> Result<Vec<Option<u32>>, String> {
+        let mut embeds = Vec::new();
+        for part in parts {
+            let (prompt, end) = (part.encoded.ids.len(), part.start + part.count);
+            if part.start < prompt {
+                let count = end.min(prompt) - part.start;
+                let own = part.encoded.embeds.narrow(0, part.start, count);
+                embeds.push(own.map_err(said)?);
+            }
+            if end > prompt {
+                let ids = &part.written[part.start.max(prompt) - prompt..end - prompt];
+                embeds.push(self.embed(ids).map_err(said)?);
+            }
         }
-        if end > prompt {
-            let ids = &written[start.max(prompt) - prompt..end - prompt];
-            parts.push(self.embed(ids).map_err(said)?);
-        }
-        let embeds = Tensor::cat(&parts, 0)
+        let embeds = Tensor::cat(&embeds, 0)
             .and_then(|t| t.contiguous())
             .map_err(said)?;
-        let want = if wants_token { Last::Token } else { Last::Nothing };
-        let last = self
-            .decoder
-            .prefill(&embeds, start, &pages(blocks), want)
-            .map_err(said)?;
-        Ok(match last {
-            LastRow::Token(token) => Some(token),
-            LastRow::Nothing | LastRow::Logits(_) => None,
-        })
+        let pages: Vec<Vec<i32>> = parts.iter().map(|part| pages(part.blocks)).collect();
+        let parts: Vec<PromptPart<'_>> = parts
+            .iter()
+            .zip(&pages)
+            .map(|(part, pages)| PromptPart {
+                start: part.start,
+                count: part.count,
+                pages,
+                wants_token: part.wants_token,
+            })
+            .collect();
+        self.decoder.prefill(&embeds, &parts).map_err(said)
     }
 
     fn enter(&mut self, row: usize, encoded: &Embedded, entry: Entry<'_>) -> Result<(), String> {

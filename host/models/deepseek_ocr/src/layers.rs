@@ -5,7 +5,7 @@
 //! memory.
 
 use candle_core::{D, DType, Device, Result, Tensor};
-use ocr_kernels::ops::vision_rows::{Activation, Added, finish};
+use ocr_kernels::ops::vision_rows::{Activation, Added, Norm, Product, finish};
 
 /// Rows of a 16-bit matrix that are widened at a time on the CPU: with 1,280 columns 1.3 MB, which stays in cache.
 const WIDENED_ROWS: usize = 256;
@@ -39,6 +39,18 @@ impl Linear {
     ) -> Result<Tensor> {
         let bias = self.bias.as_ref();
         finish(&self.product(x)?, activation, Added { bias, residual })
+    }
+
+    /// A product of this layer without its bias, as `norm_rows` adds it to a residual; in windows or not.
+    pub fn to_add<'a>(&'a self, values: &'a Tensor, window: Option<usize>) -> Product<'a> {
+        Product {
+            values,
+            bias: self
+                .bias
+                .as_ref()
+                .expect("layers of the towers that are added have a bias"),
+            window,
+        }
     }
 
     /// The product alone, without the bias.
@@ -81,6 +93,15 @@ impl LayerNorm {
     /// `x` of `[.., width]`, contiguous.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
         candle_nn::ops::layer_norm(x, &self.weight, &self.bias, self.epsilon)
+    }
+
+    /// The same as `norm_rows` takes it.
+    pub fn rows(&self) -> Norm<'_> {
+        Norm {
+            weight: &self.weight,
+            bias: &self.bias,
+            epsilon: self.epsilon,
+        }
     }
 }
 

@@ -45,6 +45,8 @@ mod taps;
 #[cfg(feature = "networks")]
 mod tokenizer;
 #[cfg(feature = "networks")]
+mod turns;
+#[cfg(feature = "networks")]
 mod views;
 #[cfg(feature = "networks")]
 mod vision;
@@ -61,11 +63,12 @@ mod networks {
     pub use crate::mode::Mode;
     pub use crate::model::{Model, Seen};
     pub use crate::ngram::{NgramGuard, NgramRule};
-    pub use crate::options::{Options, Place, Precision, TextSink};
+    pub use crate::options::{ExpertWeights, Options, Place, Precision, TextSink};
     pub use crate::prompt::{Prompt, PromptError, Task};
     pub use crate::recognizer::DeepseekOcr;
     pub use crate::repetition::{Loop, LoopKind, Repetition};
     pub use crate::taps::Tap;
     pub use crate::tokenizer::{Specials, TextStream, Tokenizer};
+    pub use crate::turns::Turns;
     pub use crate::views::{TILE_PX, View, Views, image_tokens, views};
 }

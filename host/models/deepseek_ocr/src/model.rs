@@ -16,9 +16,13 @@ use crate::views::{View, Views, image_tokens, views};
 use crate::vision::Vision;
 use candle_core::{DType, Device, Tensor};
 use ocr_document::PageImage;
+use ocr_engine::Tenant;
 #[cfg(feature = "cuda")]
 use ocr_engine::{Batch, Order, Said};
+use ocr_kernels::ops::vision_rows::pixel_patches;
 use ocr_weights::{Checkpoint, spec};
+#[cfg(feature = "cuda")]
+use std::collections::BTreeMap;
 
 /// How often a caller that waits for a token is asked whether it still wants one.
 #[cfg(feature = "cuda")]
@@ -83,13 +87,31 @@ impl Model {
                 road,
             });
         }
+        Self::plain(options, config, tokenizer, &checkpoint)
+    }
+
+    /// The same one page at a time over candle's operations, whatever the device: what the fast road is held to.
+    pub fn load_plain(options: &Options) -> Result<Self> {
+        let config = Config::read(&options.folder)?;
+        let tokenizer = Tokenizer::read(&options.folder, &config)?;
+        let checkpoint = Checkpoint::open(&options.folder)?;
+        checkpoint.check(spec::deepseek_ocr(&config.shapes()))?;
+        Self::plain(options, config, tokenizer, &checkpoint)
+    }
+
+    fn plain(
+        options: &Options,
+        config: Config,
+        tokenizer: Tokenizer,
+        checkpoint: &Checkpoint,
+    ) -> Result<Self> {
         let device = device(options.place)?;
         let weights = match options.precision {
             Some(Precision::F32) => DType::F32,
             Some(Precision::F16) => DType::F16,
             Some(Precision::Bf16) | None => DType::BF16,
         };
-        let load = Loader::new(&checkpoint, weights, &device);
+        let load = Loader::new(checkpoint, weights, &device);
         let plain = Plain {
             eyes: Eyes::load(&load, &config)?,
             decoder: Decoder::load(&load, &config.decoder)?,
@@ -142,6 +164,12 @@ impl Model {
     /// Writes the answer to a page. `hear` gets each token and says whether to go on. A fast road has one n-gram rule for
     /// all pages, the one that it was loaded with.
     pub fn write(&self, seen: Seen, asked: &Asked, hear: Hear) -> Result<Written> {
+        self.write_for(&Tenant::default(), seen, asked, hear)
+    }
+
+    /// The same for a tenant; on a fast road, tenants share the batch. A plain road writes one page at a time.
+    #[cfg_attr(not(feature = "cuda"), expect(unused_variables))]
+    pub fn write_for(&self, tenant: &Tenant, seen: Seen, asked: &Asked, hear: Hear) -> Result<Written> {
         let asked = &Asked {
             max_new_tokens: asked.max_new_tokens.min(self.room(&seen.prompt)),
             ..asked.clone()
@@ -155,7 +183,7 @@ impl Model {
         match &self.road {
             Road::Plain(plain) => plain.write(&self.tokenizer, &seen, asked, &mut Tap::off(), hear),
             #[cfg(feature = "cuda")]
-            Road::Fast(batch) => self.write_fast(batch, seen, asked, hear),
+            Road::Fast(batch) => self.write_fast(batch, tenant, seen, asked, hear),
         }
     }
 
@@ -170,11 +198,27 @@ impl Model {
         }
     }
 
+    /// What a plain road thinks of a text, token by token: the logits `[tokens, vocabulary]`, f32 on the host, of what comes
+    /// behind the prompt and all tokens before each. A fast road has none to show.
+    pub fn logits_behind(&self, seen: &Seen, tokens: &[u32]) -> Result<Option<Tensor>> {
+        match &self.road {
+            Road::Plain(plain) => Ok(Some(plain.logits_behind(seen, tokens)?)),
+            #[cfg(feature = "cuda")]
+            Road::Fast(_) => Ok(None),
+        }
+    }
+
     #[cfg(feature = "cuda")]
-    fn write_fast(&self, batch: &Batch<Seen>, seen: Seen, asked: &Asked, hear: Hear) -> Result<Written> {
+    fn write_fast(
+        &self,
+        batch: &Batch<Seen>,
+        tenant: &Tenant,
+        seen: Seen,
+        asked: &Asked,
+        hear: Hear,
+    ) -> Result<Written> {
         let order = Order {
-            tenant: String::new(),
-            priority: 0,
+            tenant: tenant.clone(),
             most: asked.max_new_tokens,
             end: (asked.stop != generate::Stop::Never).then_some(self.tokenizer.eos()),
         };
@@ -237,6 +281,23 @@ impl Seen {
 }
 
 impl Plain {
+    fn logits_behind(&self, seen: &Seen, tokens: &[u32]) -> candle_core::Result<Tensor> {
+        let mut tap = Tap::off();
+        let prompt = self.eyes.embeds(seen, |ids| self.decoder.embed(ids), &mut tap)?;
+        let before = prompt.dim(0)? - 1;
+        let known = &tokens[..tokens.len().saturating_sub(1)];
+        let x = match known.is_empty() {
+            true => prompt,
+            false => Tensor::cat(&[prompt, self.decoder.embed(known)?], 0)?,
+        };
+        let hidden = self.decoder.forward(&x, &mut self.decoder.cache(), &mut tap)?;
+        let logits = |n: usize| self.decoder.logits(&hidden.narrow(0, before + n, 1)?);
+        let rows = (0..tokens.len())
+            .map(logits)
+            .collect::<candle_core::Result<Vec<_>>>()?;
+        Tensor::stack(&rows, 0)?.to_device(&Device::Cpu)
+    }
+
     fn write(
         &self,
         tokenizer: &Tokenizer,
@@ -287,36 +348,98 @@ impl Eyes {
         embed: impl Fn(&[u32]) -> candle_core::Result<Tensor>,
         tap: &mut Tap,
     ) -> candle_core::Result<Tensor> {
-        let Seen { views, prompt } = seen;
-        let global = self.pixels(&views.global)?.unsqueeze(0)?;
-        tap.take(|| "pixels.global".into(), &global)?;
-        let tiles = views.tiles.iter().map(|view| self.pixels(view));
-        let tiles = tiles.collect::<candle_core::Result<Vec<_>>>()?;
+        let Views { global, tiles, grid } = &seen.views;
+        let global = self.encode(&[global], "global", tap)?;
         let tiles = match tiles.is_empty() {
             true => None,
-            false => Some(Tensor::stack(&tiles, 0)?),
+            false => Some(self.encode(&tiles.iter().collect::<Vec<_>>(), "tiles", tap)?),
         };
-        if let Some(tiles) = &tiles {
-            tap.take(|| "pixels.tiles".into(), tiles)?;
-        }
-        let grid = (views.grid.0 as usize, views.grid.1 as usize);
+        let grid = (grid.0 as usize, grid.1 as usize);
         let image = self.vision.image_embeds(&global, tiles.as_ref(), grid, tap)?;
-        let end = prompt.image_start + prompt.image_tokens;
-        let mut parts = vec![embed(&prompt.ids[..prompt.image_start])?, image];
-        if end < prompt.ids.len() {
-            parts.push(embed(&prompt.ids[end..])?);
-        }
-        let embeds = Tensor::cat(&parts, 0)?;
+        let embeds = around(&seen.prompt, image, embed)?;
         tap.take(|| "inputs_embeds".into(), &embeds)?;
         Ok(embeds)
     }
 
-    /// A view as `[3, side, side]`.
-    fn pixels(&self, view: &View) -> candle_core::Result<Tensor> {
-        let side = view.side as usize;
-        let values = Tensor::from_slice(&view.pixels, side * side * 3, self.levels.device())?;
-        // Widened, because candle takes the largest index of a type, here white, for "none".
-        let values = self.levels.index_select(&values.to_dtype(DType::U32)?, 0)?;
-        values.reshape((side, side, 3))?.permute((2, 0, 1))?.contiguous()
+    /// Views of one size through both towers: `[N, g, g, hidden]`.
+    fn encode(&self, views: &[&View], part: &str, tap: &mut Tap) -> candle_core::Result<Tensor> {
+        let side = views[0].side as usize;
+        let bytes: Vec<&[u8]> = views.iter().map(|view| &view.pixels[..]).collect();
+        let pixels = Tensor::from_vec(bytes.concat(), (views.len(), side, side, 3), self.levels.device())?;
+        tap.take_made(|| format!("pixels.{part}"), || self.values(&pixels))?;
+        self.vision
+            .encode(&pixel_patches(&pixels, &self.levels)?, part, tap)
     }
+
+    /// Pixels `[N, S, S, 3]` of 8 bits as the towers' `[N, 3, S, S]`.
+    fn values(&self, pixels: &Tensor) -> candle_core::Result<Tensor> {
+        // Widened, because candle takes the largest index of a type, here white, for "none".
+        let values = pixels.flatten_all()?.to_dtype(DType::U32)?;
+        let values = self.levels.index_select(&values, 0)?.reshape(pixels.shape())?;
+        values.permute((0, 3, 1, 2))?.contiguous()
+    }
+
+    /// The embeddings of several prompts, whose views go through the towers together, as many at a time as `upload` takes:
+    /// it puts the pixels of views onto the device, one behind the other.
+    #[cfg(feature = "cuda")]
+    pub fn embeds_of_all(
+        &self,
+        pages: &[&Seen],
+        mut upload: impl FnMut(&[&View]) -> candle_core::Result<Tensor>,
+        views_at_a_time: impl Fn(u32) -> usize,
+        embed: impl Fn(&[u32]) -> candle_core::Result<Tensor>,
+    ) -> candle_core::Result<Vec<Tensor>> {
+        // All views by their side: (page, place among the page's, which counts the global one first).
+        let mut by_side: BTreeMap<u32, Vec<(usize, usize)>> = BTreeMap::new();
+        let view = |(page, at): (usize, usize)| match at {
+            0 => &pages[page].views.global,
+            at => &pages[page].views.tiles[at - 1],
+        };
+        for (page, seen) in pages.iter().enumerate() {
+            for at in 0..=seen.views.tiles.len() {
+                by_side.entry(view((page, at)).side).or_default().push((page, at));
+            }
+        }
+        let mut encoded: BTreeMap<(usize, usize), Tensor> = BTreeMap::new();
+        for (side, places) in by_side {
+            for places in places.chunks(views_at_a_time(side).max(1)) {
+                let views: Vec<&View> = places.iter().map(|&place| view(place)).collect();
+                let side = side as usize;
+                let pixels = upload(&views)?.reshape((views.len(), side, side, 3))?;
+                let patches = pixel_patches(&pixels, &self.levels)?;
+                let features = self.vision.encode(&patches, "", &mut Tap::off())?;
+                for (n, &place) in places.iter().enumerate() {
+                    encoded.insert(place, features.narrow(0, n, 1)?);
+                }
+            }
+        }
+        let page = |(page, seen): (usize, &&Seen)| {
+            let take = |at: usize| encoded[&(page, at)].clone();
+            let tiles: Vec<Tensor> = (1..=seen.views.tiles.len()).map(take).collect();
+            let tiles = match tiles.is_empty() {
+                true => None,
+                false => Some(Tensor::cat(&tiles, 0)?),
+            };
+            let grid = (seen.views.grid.0 as usize, seen.views.grid.1 as usize);
+            let image = self
+                .vision
+                .image_embeds(&take(0), tiles.as_ref(), grid, &mut Tap::off())?;
+            around(&seen.prompt, image, &embed)
+        };
+        pages.iter().enumerate().map(page).collect()
+    }
+}
+
+/// An image's embeddings with those of the text around it.
+fn around(
+    prompt: &Prompt,
+    image: Tensor,
+    embed: impl Fn(&[u32]) -> candle_core::Result<Tensor>,
+) -> candle_core::Result<Tensor> {
+    let end = prompt.image_start + prompt.image_tokens;
+    let mut parts = vec![embed(&prompt.ids[..prompt.image_start])?, image];
+    if end < prompt.ids.len() {
+        parts.push(embed(&prompt.ids[end..])?);
+    }
+    Tensor::cat(&parts, 0)
 }

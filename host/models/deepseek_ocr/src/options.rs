@@ -27,6 +27,15 @@ pub enum Precision {
     Bf16,
 }
 
+/// How a GPU keeps the experts' weights with bf16.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ExpertWeights {
+    /// As the checkpoint has them.
+    Bf16,
+    /// As 8 bits and a scale for each row: a step reads less, and is off by more.
+    Int8,
+}
+
 /// Hears the text of a page while it is written.
 pub trait TextSink: Send + Sync {
     /// A piece of the raw text of page `number` (from 1 in its source); tags included, never half a character.
@@ -58,6 +67,11 @@ pub struct Options {
     pub gpu_memory_utilization: f32,
     /// Pages that a GPU writes at a time, 1 ..= 256.
     pub rows: usize,
+    /// How a GPU keeps the experts' weights; anything but bf16's own is for the fast road alone.
+    pub experts: ExpertWeights,
+    /// Whether a page's tokens are the same to the bit whatever is read beside it on a GPU: pages are seen one at a time, and
+    /// every batch takes the same kernels. Costs speed.
+    pub deterministic: bool,
     /// Other modes to try, in this order, when the text of a page runs in circles.
     pub retry: Vec<Mode>,
     /// Reads a page when no mode could.
@@ -81,6 +95,8 @@ impl Options {
             ngram: NgramRule::default(),
             gpu_memory_utilization: 0.9,
             rows: 64,
+            experts: ExpertWeights::Bf16,
+            deterministic: false,
             retry: vec![Mode::Base, Mode::Large],
             fallback: None,
             sink: None,

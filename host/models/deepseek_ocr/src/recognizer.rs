@@ -7,16 +7,19 @@ use crate::grounding;
 use crate::mode::Mode;
 use crate::model::{Model, Seen};
 use crate::options::Options;
-use crate::prompt::Prompt;
+use crate::prompt::{Prompt, Task};
 use crate::tokenizer::TextStream;
+use crate::turns::Turns;
 use ocr_document::{Diagnostic, Outcome, Page, PageBuilder, Recovery, Severity};
-use ocr_engine::{Control, PageJob, RecognizeError, Recognizer};
+use ocr_engine::{Control, PageJob, RecognizeError, Recognizer, RegionTask};
 use std::time::Instant;
 
 /// DeepSeek-OCR with its weights on a device.
 pub struct DeepseekOcr {
     model: Model,
     options: Options,
+    /// At getting pages ready.
+    turns: Turns,
 }
 
 impl DeepseekOcr {
@@ -26,7 +29,11 @@ impl DeepseekOcr {
         // What is wrong with the prompt is wrong on every page, and the user's to mend.
         let prompt = Prompt::new(&options.task, model.tokenizer(), 0)?;
         model.check_room(&prompt)?;
-        Ok(Self { model, options })
+        Ok(Self {
+            model,
+            options,
+            turns: Turns::of_cores(),
+        })
     }
 
     /// Pages that are best read at a time.
@@ -35,11 +42,19 @@ impl DeepseekOcr {
     }
 
     /// Reads the page in one mode.
-    fn attempt(&self, job: &PageJob, mode: Mode, control: &Control) -> Result<Attempt, RecognizeError> {
+    fn attempt(
+        &self,
+        job: &PageJob,
+        mode: Mode,
+        task: &Task,
+        control: &Control,
+    ) -> Result<Attempt, RecognizeError> {
         control.check()?;
+        let turn = self.turns.take();
         let started = Instant::now();
-        let Options { max_crops, task, .. } = &self.options;
-        let seen = Seen::new(self.model.tokenizer(), &job.image, mode, *max_crops, task)?;
+        let max_crops = self.options.max_crops;
+        let seen = Seen::new(self.model.tokenizer(), &job.image, mode, max_crops, task)?;
+        drop(turn);
         let preprocess = started.elapsed();
         let asked = Asked {
             max_new_tokens: self.options.max_new_tokens,
@@ -48,13 +63,18 @@ impl DeepseekOcr {
         };
         let mut stopped = None;
         let mut text = TextStream::default();
-        let sink = self.options.sink.as_deref();
+        // Only the page's own text streams.
+        let sink = self
+            .options
+            .sink
+            .as_deref()
+            .filter(|_| std::ptr::eq(task, &self.options.task));
         let say = |piece: &str| {
             if let Some(sink) = sink.filter(|_| !piece.is_empty()) {
                 sink.text(job.number, piece);
             }
         };
-        let written = self.model.write(seen, &asked, &mut |token| {
+        let written = self.model.write_for(&job.tenant, seen, &asked, &mut |token| {
             if let Some(token) = token {
                 say(&text.push(self.model.tokenizer(), token));
             }
@@ -138,7 +158,7 @@ impl Recognizer for DeepseekOcr {
     fn recognize(&self, job: &PageJob, control: &Control) -> Result<Page, RecognizeError> {
         let mut tried: Vec<Attempt> = Vec::new();
         for mode in self.modes() {
-            match self.attempt(job, mode, control) {
+            match self.attempt(job, mode, &self.options.task, control) {
                 Ok(attempt) => {
                     let is_whole = matches!(attempt.written.finish, Finish::End | Finish::Length);
                     // A first text that time cut short is the page, as far as it got; one of a further attempt has to
@@ -171,6 +191,34 @@ impl Recognizer for DeepseekOcr {
             return Ok(page);
         }
         Ok(self.kept(job, tried, said))
+    }
+
+    fn read_region(
+        &self,
+        job: &PageJob,
+        task: &RegionTask,
+        control: &Control,
+    ) -> Result<Page, RecognizeError> {
+        // Tables and formulas have no prompt of their own: the page's brings them in markup.
+        let asked = match task {
+            RegionTask::Text(_) => Task::Free,
+            RegionTask::Markdown | RegionTask::Table | RegionTask::Formula => Task::Markdown,
+            RegionTask::Figure => Task::Figure,
+            RegionTask::Locate(words) => Task::Locate(words.clone()),
+            RegionTask::Describe => Task::Describe,
+        };
+        let attempt = self.attempt(job, self.options.mode, &asked, control)?;
+        let failed = match attempt.written.finish {
+            Finish::Loop(_) => Some("the text of the region ran in circles"),
+            Finish::Stopped => Some("the region's time was over before its text"),
+            Finish::End | Finish::Length => None,
+        };
+        if let Some(why) = failed {
+            return Err(RecognizeError::Model(why.into()));
+        }
+        let mut page = self.page(job, &attempt, &[]);
+        grounding::fill(&mut page, &attempt.raw, asked.is_grounded());
+        Ok(page.finish())
     }
 }
 

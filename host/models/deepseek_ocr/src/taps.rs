@@ -19,6 +19,18 @@ impl<'a> Tap<'a> {
         Self(Some(hear))
     }
 
+    /// A stage that has to be made for it.
+    pub(crate) fn take_made(
+        &mut self,
+        name: impl FnOnce() -> String,
+        make: impl FnOnce() -> Result<Tensor>,
+    ) -> Result<()> {
+        match &mut self.0 {
+            Some(hear) => hear(&name(), &make()?),
+            None => Ok(()),
+        }
+    }
+
     pub(crate) fn take(&mut self, name: impl FnOnce() -> String, value: &Tensor) -> Result<()> {
         match &mut self.0 {
             Some(hear) => hear(&name(), value),

@@ -40,22 +40,25 @@ impl Vision {
         })
     }
 
-    /// Views `[N, 3, S, S]` in -1 ..= 1 to `[N, g, g, hidden]`; stages are tapped as `sam.PART` and so on.
-    fn encode(&self, pixels: &Tensor, part: &str, tap: &mut Tap) -> Result<Tensor> {
-        let features = self.sam.forward(pixels)?;
-        tap.take(|| format!("sam.{part}"), &features)?;
+    /// Patches of views `[N, grid, grid, 768]` to `[N, g, g, hidden]`; stages are tapped as `sam.PART` and so on.
+    pub fn encode(&self, patches: &Tensor, part: &str, tap: &mut Tap) -> Result<Tensor> {
+        let features = self.sam.forward(patches)?;
+        tap.take_made(
+            || format!("sam.{part}"),
+            || features.permute((0, 3, 1, 2))?.contiguous(),
+        )?;
         let deeper = self.clip.forward(&features)?;
         tap.take(|| format!("clip.{part}"), &deeper)?;
-        let (count, _, grid, _) = features.dims4()?;
-        let both = Tensor::cat(&[deeper, features.flatten_from(2)?.transpose(1, 2)?], 2)?;
+        let (count, grid, _, channels) = features.dims4()?;
+        let both = Tensor::cat(&[deeper, features.reshape((count, grid * grid, channels))?], 2)?;
         let projected = self.projector.forward(&both.contiguous()?)?;
         tap.take(|| format!("projected.{part}"), &projected)?;
         let hidden = projected.dim(2)?;
         projected.reshape((count, grid, grid, hidden))
     }
 
-    /// The tokens `[n, hidden]` of an image: its `global` view `[1, 3, S, S]` and its tiles `[columns * rows, 3, s, s]`
-    /// of `grid` (columns, rows), if it was cut.
+    /// The tokens `[n, hidden]` of an image: its encoded `global` view `[1, g, g, hidden]` and tiles
+    /// `[columns * rows, g, g, hidden]` of `grid` (columns, rows), if it was cut.
     pub fn image_embeds(
         &self,
         global: &Tensor,
@@ -64,15 +67,14 @@ impl Vision {
         tap: &mut Tap,
     ) -> Result<Tensor> {
         let mut parts = Vec::new();
-        if let Some(tiles) = tiles {
+        if let Some(local) = tiles {
             let (columns, rows) = grid;
-            let local = self.encode(tiles, "tiles", tap)?;
             let (_, side, _, hidden) = local.dims4()?;
             let local = local.reshape(&[rows, columns, side, side, hidden][..])?;
             let local = local.permute((0, 2, 1, 3, 4))?.contiguous()?;
             parts.push(self.raster(&local.reshape((rows * side, columns * side, hidden))?)?);
         }
-        parts.push(self.raster(&self.encode(global, "global", tap)?.get(0)?)?);
+        parts.push(self.raster(&global.get(0)?)?);
         parts.push(self.view_seperator.unsqueeze(0)?);
         let embeds = Tensor::cat(&parts, 0)?;
         tap.take(|| "image_embeds".into(), &embeds)?;

@@ -44,8 +44,10 @@ fn job() -> PageJob {
         dpi: 72.0,
         size_points: (300.0, 200.0),
         text_layer: None,
+        trust: Default::default(),
         diagnostics: Vec::new(),
         time_limit: Duration::from_secs(600),
+        tenant: Default::default(),
     }
 }
 

@@ -69,9 +69,14 @@ impl RelativePositions {
     }
 }
 
-/// Attention over `qkv` of `[batch, tokens, 3 * heads * head]`, as one matrix gives it; answers
+/// Attention over `qkv` of `[batch, tokens, 3 * heads * head]`, as one matrix gives it before its `bias` is added; answers
 /// `[batch, tokens, heads * head]`.
-pub fn attend(qkv: &Tensor, heads: usize, positions: Option<&RelativePositions>) -> Result<Tensor> {
+pub fn attend(
+    qkv: &Tensor,
+    bias: Option<&Tensor>,
+    heads: usize,
+    positions: Option<&RelativePositions>,
+) -> Result<Tensor> {
     let (batch, tokens, width) = qkv.dims3()?;
     let head = width / 3 / heads;
     #[cfg(feature = "cuda")]
@@ -79,13 +84,17 @@ pub fn attend(qkv: &Tensor, heads: usize, positions: Option<&RelativePositions>)
         && qkv.dtype() == DType::BF16
         && head == ocr_kernels::ops::vision_attention::HEAD_DIM
     {
-        let bias = positions.map(|positions| ocr_kernels::RelativePosition {
+        let relative = positions.map(|positions| ocr_kernels::RelativePosition {
             height: &positions.tables[0],
             width: &positions.tables[1],
         });
-        return ocr_kernels::vision_attention(&qkv.contiguous()?, heads, bias)
+        return ocr_kernels::vision_attention(&qkv.contiguous()?, heads, bias, relative)
             .map_err(candle_core::Error::wrap);
     }
+    let qkv = match bias {
+        Some(bias) => qkv.broadcast_add(bias)?,
+        None => qkv.clone(),
+    };
     let qkv = qkv
         .reshape((batch, tokens, 3, heads, head))?
         .permute((2, 0, 3, 1, 4))?;
@@ -172,7 +181,9 @@ mod tests {
         let columns = Tensor::randn(0f32, 0.5, (2 * side - 1, head), &device)?;
         let positions = RelativePositions::new(&rows, &columns, side)?;
         for (positions, tables) in [(None, None), (Some(&positions), Some((&rows, &columns, side)))] {
-            let ours = attend(&qkv, heads, positions)?.flatten_all()?.to_vec1::<f32>()?;
+            let ours = attend(&qkv, None, heads, positions)?
+                .flatten_all()?
+                .to_vec1::<f32>()?;
             for (ours, plain) in ours.iter().zip(plain(&qkv, heads, tables)) {
                 assert!((ours - plain).abs() < 1e-5, "{ours} {plain}");
             }

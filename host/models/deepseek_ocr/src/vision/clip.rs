@@ -10,7 +10,7 @@ use crate::error::ModelError;
 use crate::layers::{LayerNorm, Linear};
 use crate::load::{Home, Loader};
 use candle_core::{Result, Tensor};
-use ocr_kernels::ops::vision_rows::Activation;
+use ocr_kernels::ops::vision_rows::{Activation, norm_rows};
 
 const TRAINED_GRID: usize = ClipConfig::POSITIONS_SIDE;
 const EPSILON: f32 = ClipConfig::NORM_EPS as f32;
@@ -58,15 +58,20 @@ impl Clip {
         })
     }
 
-    /// Features `[N, width, g, g]` to tokens `[N, g * g, width]`.
+    /// Features `[N, g, g, width]` to tokens `[N, g * g, width]`.
     pub fn forward(&self, features: &Tensor) -> Result<Tensor> {
-        let (count, width, grid, _) = features.dims4()?;
-        let tokens = features.flatten_from(2)?.transpose(1, 2)?;
+        let (count, grid, _, width) = features.dims4()?;
+        let tokens = features.reshape((count, grid * grid, width))?;
         let class = self.class_embedding.broadcast_as((count, 1, width))?;
         let x = Tensor::cat(&[class, tokens], 1)?.broadcast_add(&self.positions(grid)?)?;
+        // `norm_rows` knows grids; these are columns of tokens.
         let mut x = self.pre_layrnorm.forward(&x)?;
-        for layer in &self.layers {
-            x = layer.forward(&x)?;
+        let mut normed = match self.layers.first() {
+            Some(first) => first.layer_norm1.forward(&x)?,
+            None => x.clone(),
+        };
+        for (n, layer) in self.layers.iter().enumerate() {
+            (x, normed) = layer.forward(&x, &normed, self.layers.get(n + 1))?;
         }
         x.narrow(1, 1, grid * grid)?.contiguous()
     }
@@ -96,12 +101,33 @@ impl Layer {
         })
     }
 
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let qkv = self.qkv_proj.forward(&self.layer_norm1.forward(x)?)?;
-        let attended = attend(&qkv, self.heads, None)?;
-        let x = &self.out_proj.forward_into(&attended, Activation::None, Some(x))?;
-        let inner = self.layer_norm2.forward(x)?;
-        let inner = self.fc1.forward_into(&inner, Activation::QuickGelu, None)?;
-        self.fc2.forward_into(&inner, Activation::None, Some(x))
+    /// From the residual stream and its norm to those of the `next` layer.
+    fn forward(&self, x: &Tensor, normed: &Tensor, next: Option<&Layer>) -> Result<(Tensor, Tensor)> {
+        let qkv = self.qkv_proj.product(normed)?;
+        let attended = attend(&qkv, self.qkv_proj.bias.as_ref(), self.heads, None)?;
+        let (x, normed) = add(x, &self.out_proj, &attended, Some(&self.layer_norm2))?;
+        let inner = self.fc1.forward_into(&normed, Activation::QuickGelu, None)?;
+        add(&x, &self.fc2, &inner, next.map(|next| &next.layer_norm1))
     }
+}
+
+/// `x + linear(values)` and its norm, of `[N, tokens, width]`; without a norm the sum twice.
+fn add(x: &Tensor, linear: &Linear, values: &Tensor, norm: Option<&LayerNorm>) -> Result<(Tensor, Tensor)> {
+    let Some(norm) = norm else {
+        let sum = linear.forward_into(values, Activation::None, Some(x))?;
+        return Ok((sum.clone(), sum));
+    };
+    // Each token is a grid of its own.
+    let tokens = |x: &Tensor| {
+        let (count, tokens, width) = x.dims3()?;
+        x.reshape((count * tokens, 1, 1, width))
+    };
+    let product = tokens(&linear.product(values)?)?;
+    let (sum, normed) = norm_rows(
+        &tokens(x)?,
+        Some(linear.to_add(&product, None)),
+        norm.rows(),
+        None,
+    )?;
+    Ok((sum.reshape(x.shape())?, normed.reshape(x.shape())?))
 }

@@ -1,5 +1,5 @@
 //! SAM's image encoder (ViTDet, "Segment Anything", arXiv 2304.02643) with the two convolutions that upstream puts
-//! behind its neck: an image of S x S becomes a grid of S/64 x S/64.
+//! behind its neck: an image of S x S becomes a grid of S/64 x S/64. Channels are innermost all the way.
 //!
 //! Reference: deepencoder.py, published beside DeepSeek-OCR's weights; fields carry the checkpoint's names.
 //! DeepSeek-OCR-2 has the same tower with another width behind `net_3`.
@@ -11,10 +11,11 @@ use crate::error::ModelError;
 use crate::layers::{LayerNorm, Linear};
 use crate::load::{Home, Loader};
 use candle_core::{Result, Tensor};
-use ocr_kernels::ops::vision_rows::{Activation, Added, cut_windows, join_windows};
+use ocr_kernels::ops::vision_rows::{Activation, PATCH, norm_rows, patches_3x3};
 use std::sync::Arc;
 
 const PATCH_PX: usize = SamConfig::PATCH_PX;
+const _: () = assert!(PATCH_PX == PATCH, "pixels are cut by the kernels");
 const WINDOW: usize = SamConfig::WINDOW;
 const TRAINED_GRID: usize = SamConfig::POSITIONS_SIDE;
 const EPSILON: f32 = SamConfig::NORM_EPS as f32;
@@ -30,10 +31,17 @@ pub struct Sam {
     blocks: Vec<Block>,
     neck_0: Linear,
     neck_1: LayerNorm,
-    neck_2: Tensor,
+    neck_2: Convolution,
     neck_3: LayerNorm,
-    net_2: Tensor,
-    net_3: Tensor,
+    net_2: Convolution,
+    net_3: Convolution,
+}
+
+/// 3 x 3, with a border of one and no bias.
+struct Convolution {
+    /// `[out, 9 * in]`, place by place.
+    linear: Linear,
+    stride: usize,
 }
 
 struct Block {
@@ -76,10 +84,10 @@ impl Sam {
                     .reshape((neck, width))?,
             ),
             neck_1: load.layer_norm("neck.1", neck, EPSILON)?,
-            neck_2: load.vector("neck.2.weight", &[neck, neck, 3, 3])?,
+            neck_2: Convolution::load(&load, "neck.2", [neck, neck], 1)?,
             neck_3: load.layer_norm("neck.3", neck, EPSILON)?,
-            net_2: load.vector("net_2.weight", &[down_2, neck, 3, 3])?,
-            net_3: load.vector("net_3.weight", &[down_3, down_2, 3, 3])?,
+            net_2: Convolution::load(&load, "net_2", [down_2, neck], 2)?,
+            net_3: Convolution::load(&load, "net_3", [down_3, down_2], 2)?,
         })
     }
 
@@ -91,35 +99,47 @@ impl Sam {
         })
     }
 
-    /// Images `[N, 3, S, S]` in -1 ..= 1 to features `[N, channels, S/64, S/64]`.
-    pub fn forward(&self, pixels: &Tensor) -> Result<Tensor> {
-        let (count, _, side, _) = pixels.dims4()?;
-        let grid = side / PATCH_PX;
-        let patches = pixels.reshape(&[count, 3, grid, PATCH_PX, grid, PATCH_PX][..])?;
-        let patches = patches.permute(vec![0, 2, 4, 1, 3, 5])?.contiguous()?;
-        let patches = patches.reshape((count, grid, grid, 3 * PATCH_PX * PATCH_PX))?;
-        let mut x = self
-            .patch_embed
-            .forward(&patches)?
-            .broadcast_add(&self.positions(grid)?)?;
-        for block in &self.blocks {
-            x = block.forward(&x)?;
+    /// Patches `[N, grid, grid, 3 * 16 * 16]` of images to features `[N, grid/4, grid/4, channels]`.
+    pub fn forward(&self, patches: &Tensor) -> Result<Tensor> {
+        let grid = patches.dim(1)?;
+        let Some(first) = self.blocks.first() else {
+            return Err(candle_core::Error::Msg("SAM has no blocks".into()));
+        };
+        let product = self.patch_embed.product(patches)?;
+        let product = self.patch_embed.to_add(&product, None);
+        let (mut x, mut normed) = norm_rows(
+            &self.positions(grid)?,
+            Some(product),
+            first.norm1.rows(),
+            first.window(),
+        )?;
+        for (n, block) in self.blocks.iter().enumerate() {
+            (x, normed) = block.forward(&x, &normed, self.blocks.get(n + 1))?;
         }
         let x = self.neck_1.forward(&self.neck_0.forward(&x)?)?;
-        let x = channels_first(&x)?.conv2d(&self.neck_2, 1, 1, 1, 1)?;
-        let x = self.neck_3.forward(&channels_last(&x)?)?;
-        channels_first(&x)?
-            .conv2d(&self.net_2, 1, 2, 1, 1)?
-            .conv2d(&self.net_3, 1, 2, 1, 1)
+        let x = self.neck_3.forward(&self.neck_2.forward(&x)?)?;
+        self.net_3.forward(&self.net_2.forward(&x)?)
     }
 }
 
-fn channels_first(x: &Tensor) -> Result<Tensor> {
-    x.permute((0, 3, 1, 2))?.contiguous()
-}
+impl Convolution {
+    fn load(
+        load: &Loader,
+        name: &str,
+        [outputs, inputs]: [usize; 2],
+        stride: usize,
+    ) -> std::result::Result<Self, ModelError> {
+        let weight = load.vector(&format!("{name}.weight"), &[outputs, inputs, 3, 3])?;
+        let by_place = weight.permute((0, 2, 3, 1))?.contiguous()?;
+        Ok(Self {
+            linear: Linear::new(by_place.reshape((outputs, 9 * inputs))?),
+            stride,
+        })
+    }
 
-fn channels_last(x: &Tensor) -> Result<Tensor> {
-    x.permute((0, 2, 3, 1))?.contiguous()
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.linear.product(&patches_3x3(x, self.stride)?)
+    }
 }
 
 impl Block {
@@ -145,28 +165,30 @@ impl Block {
         })
     }
 
-    /// `[N, grid, grid, width]` to the same.
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (count, side, _, _) = x.dims4()?;
-        let normed = self.norm1.forward(x)?;
-        let x = &match self.is_global {
-            true => self
-                .proj
-                .forward_into(&self.attend(&normed)?, Activation::None, Some(x))?,
-            // Windows are padded, which upstream does not mask: the padding takes part.
-            false => {
-                let attended = self.attend(&cut_windows(&normed, WINDOW)?)?;
-                let added = Added {
-                    bias: self.proj.bias.as_ref(),
-                    residual: Some(x),
-                };
-                join_windows(&self.proj.product(&attended)?, count, side, added)?
+    /// Side of the windows that attention keeps to.
+    fn window(&self) -> Option<usize> {
+        (!self.is_global).then_some(WINDOW)
+    }
+
+    /// From the residual stream `[N, grid, grid, width]` and its norm, cut into windows where this block wants them, to
+    /// those of the `next` block; behind the last the stream twice.
+    fn forward(&self, x: &Tensor, normed: &Tensor, next: Option<&Block>) -> Result<(Tensor, Tensor)> {
+        // Windows are padded, which upstream does not mask: the padding takes part, as the bias alone.
+        let product = self.proj.product(&self.attend(normed)?)?;
+        let product = self.proj.to_add(&product, self.window());
+        let (x, normed) = norm_rows(x, Some(product), self.norm2.rows(), None)?;
+        let inner = self.lin1.forward_into(&normed, Activation::Gelu, None)?;
+        match next {
+            Some(next) => {
+                let product = self.lin2.product(&inner)?;
+                let product = self.lin2.to_add(&product, None);
+                norm_rows(&x, Some(product), next.norm1.rows(), next.window())
             }
-        };
-        let inner = self
-            .lin1
-            .forward_into(&self.norm2.forward(x)?, Activation::Gelu, None)?;
-        self.lin2.forward_into(&inner, Activation::None, Some(x))
+            None => {
+                let x = self.lin2.forward_into(&inner, Activation::None, Some(&x))?;
+                Ok((x.clone(), x))
+            }
+        }
     }
 
     /// Attention over whole grids `[N, side, side, width]`, without the projection behind it.
@@ -174,9 +196,10 @@ impl Block {
         let (count, side, _, width) = grids.dims4()?;
         let qkv = self
             .qkv
-            .forward(grids)?
+            .product(grids)?
             .reshape((count, side * side, 3 * width))?;
-        let attended = attend(&qkv, self.heads, Some(&*self.positions(side)?))?;
+        let positions = self.positions(side)?;
+        let attended = attend(&qkv, self.qkv.bias.as_ref(), self.heads, Some(&*positions))?;
         attended.reshape((count, side, side, width))
     }
 
