@@ -6,9 +6,12 @@
 * `tesseract`: Tesseract 5 with its default page segmentation (3), and with orientation detection (1).
 """
 
+import gzip
+import hashlib
 import importlib.util
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -19,6 +22,23 @@ def small_recogniser():
     """The small weights that come inside the `rapidocr` package."""
     package = importlib.util.find_spec("rapidocr")
     return Path(package.origin).parent / "models" / "PP-OCRv6_rec_small.onnx"
+
+
+def network(weights, name):
+    """A network's file; a packed one is unpacked beside the system's temporary files, once."""
+    plain, packed = Path(weights) / name, Path(weights) / f"{name}.planes.gz"
+    if plain.exists() or not packed.exists():
+        return plain
+    planes = gzip.decompress(packed.read_bytes())
+    content, at = bytearray(len(planes)), 0
+    for first in range(4):
+        length = len(range(first, len(planes), 4))
+        content[first::4] = planes[at:at + length]
+        at += length
+    unpacked = Path(tempfile.gettempdir()) / f"{hashlib.sha256(content).hexdigest()[:16]}-{name}"
+    if not unpacked.exists():
+        unpacked.write_bytes(content)
+    return unpacked
 
 
 def dictionary(weights):
@@ -34,7 +54,7 @@ class ReferencePeer:
         from reference import Reference, load_bgr
         self.load = load_bgr
         self.engine = Reference(
-            Path(weights) / "det.onnx", Path(weights) / "rec.onnx", dictionary(weights), threads,
+            network(weights, "det.onnx"), network(weights, "rec.onnx"), dictionary(weights), threads,
             rescue=small_recogniser() if rescue else None,
         )
 

@@ -40,8 +40,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             size_points: (image.width() as f32, image.height() as f32),
             image,
             text_layer: None,
+            trust: Default::default(),
             diagnostics: Vec::new(),
             time_limit: Duration::from_secs(60),
+            tenant: Default::default(),
         };
         let mut walls = Vec::new();
         let mut last = None;

@@ -20,8 +20,10 @@
 //!     dpi: 72.0,
 //!     size_points: (64.0, 64.0),
 //!     text_layer: None,
+//!     trust: Default::default(),
 //!     diagnostics: Vec::new(),
 //!     time_limit: Duration::from_secs(60),
+//!     tenant: Default::default(),
 //! };
 //! let page = engine.recognize(&job, &Control::new(job.time_limit))?;
 //! assert_eq!(page.markdown(), "");
@@ -40,6 +42,7 @@ pub mod fetch;
 mod frame;
 mod furniture;
 mod headings;
+mod layer;
 mod layout;
 mod lists;
 mod models;

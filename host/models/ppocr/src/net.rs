@@ -129,6 +129,7 @@ impl Net {
 #[cfg(all(test, feature = "embedded-models"))]
 mod tests {
     use super::*;
+    use crate::models::Weights;
 
     /// A noisy image that differs from row to row.
     fn image(shape: [usize; 4]) -> Vec<f32> {
@@ -144,34 +145,21 @@ mod tests {
 
     #[test]
     fn our_runtime_answers_what_rten_answers() {
-        let nets: [(&str, &[u8], [usize; 4], f32); 3] = [
-            (
-                "det",
-                include_bytes!("../weights/det.onnx"),
-                [1, 3, 96, 160],
-                2e-3,
-            ),
-            (
-                "rec",
-                include_bytes!("../weights/rec.onnx"),
-                [1, 3, 48, 203],
-                1e-3,
-            ),
-            (
-                "layout",
-                include_bytes!("../weights/layout_cdla.onnx"),
-                [1, 3, 800, 608],
-                2e-3,
-            ),
+        let nets: [(&'static str, [usize; 4], f32); 3] = [
+            ("det.onnx", [1, 3, 96, 160], 2e-3),
+            ("rec.onnx", [1, 3, 48, 203], 1e-3),
+            ("layout_cdla.onnx", [1, 3, 800, 608], 2e-3),
         ];
         let pool = Arc::new(ThreadPool::with_num_threads(2));
-        for (name, bytes, shape, tolerance) in nets {
-            let ours = Net::load("net", Cow::Borrowed(bytes)).unwrap();
+        let weights = Weights::Folder(concat!(env!("CARGO_MANIFEST_DIR"), "/weights").into());
+        for (name, shape, tolerance) in nets {
+            let bytes = weights.bytes(name).unwrap();
+            let ours = Net::load("net", bytes.clone()).unwrap();
             assert!(
                 matches!(ours.graph, Graph::Own(_)),
                 "{name} has an operator we don't know"
             );
-            let theirs = Net::load_with_rten("net", Cow::Borrowed(bytes)).unwrap();
+            let theirs = Net::load_with_rten("net", bytes).unwrap();
             let image = image(shape);
             let (ours, theirs) = (
                 ours.run(shape, image.clone(), &pool).unwrap(),

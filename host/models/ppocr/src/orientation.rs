@@ -91,6 +91,18 @@ fn witnesses(quads: &[Quad]) -> Vec<usize> {
     fit
 }
 
+/// Reads some of the lines, as they lie.
+pub(crate) fn read_lines(
+    reader: &LineReader,
+    image: &PageImage,
+    quads: &[Quad],
+    which: &[usize],
+    workers: &Workers,
+    control: &Control,
+) -> Result<Vec<(usize, TextLine)>, EngineError> {
+    read_all(reader, image, quads, which, 0, workers, control)
+}
+
 fn read_all(
     reader: &LineReader,
     image: &PageImage,

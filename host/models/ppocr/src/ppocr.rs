@@ -3,12 +3,15 @@
 use crate::EngineError;
 use crate::assemble::assemble;
 use crate::detect::detect;
+use crate::layer::{Covered, agrees, cover, sample};
+use crate::layout::{Region, RegionKind};
 use crate::models::{Models, Wanted, Weights};
-use crate::orientation::{Decision, decide};
-use crate::reading::{Reading, read};
+use crate::orientation::{Decision, decide, read_lines};
+use crate::reading::{Known, Reading, read};
+use crate::recognize::TextLine;
 use crate::workers::Workers;
 use ocr_document::{Affine, Diagnostic, Outcome, Page, PageBuilder, PageImage, PageInfo, Quad, Severity};
-use ocr_engine::{Control, PageJob, RecognizeError, Recognizer};
+use ocr_engine::{Control, LayerTrust, PageJob, RecognizeError, Recognizer, RegionTask};
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -122,6 +125,53 @@ impl Ppocr {
     }
 }
 
+impl Ppocr {
+    /// The lines that are known before the page is read: those of the text that it carries, where that is believed,
+    /// beside those that were `read` on the way. Says which it was.
+    #[allow(clippy::too_many_arguments)]
+    fn believe(
+        &self,
+        covered: Covered,
+        mut read: Vec<(usize, TextLine)>,
+        image: &PageImage,
+        quads: &[Quad],
+        job: &PageJob,
+        control: &Control,
+        page: &mut PageBuilder,
+    ) -> Result<Vec<(usize, TextLine)>, RecognizeError> {
+        if covered.lines.is_empty() {
+            return Ok(read);
+        }
+        if job.trust == LayerTrust::Sample {
+            let lines: Vec<usize> = sample(&covered.lines, &read)
+                .into_iter()
+                .map(|at| covered.lines[at].0)
+                .collect();
+            let more = read_lines(&self.models.reader, image, quads, &lines, &self.workers, control);
+            read.extend(more.map_err(model_error)?);
+            if !agrees(&covered.lines, &read) {
+                let message = "the text that it carries does not say what is seen; the page was read";
+                let said = Diagnostic::new(Severity::Note, "text-layer-disagrees", message);
+                page.info_mut().diagnostics.push(said.on_page(job.number));
+                return Ok(read);
+            }
+        }
+        if covered.loose > 0 {
+            let message = format!(
+                "{} words of the text that it carries lie on nothing that can be seen and were left out",
+                covered.loose
+            );
+            let said = Diagnostic::new(Severity::Note, "text-layer-unseen", message);
+            page.info_mut().diagnostics.push(said.on_page(job.number));
+        }
+        page.info_mut().engine = format!("text-layer+{}", self.name());
+        let is_covered = |n: usize| covered.lines.iter().any(|(k, _)| *k == n);
+        read.retain(|(n, _)| !is_covered(*n));
+        read.extend(covered.lines.iter().cloned());
+        Ok(read)
+    }
+}
+
 /// A page the right way up.
 struct Upright {
     image: PageImage,
@@ -147,11 +197,25 @@ impl Recognizer for Ppocr {
             decision,
         } = self.upright(job, control, &mut page)?;
         turn_info(page.info_mut(), decision.quarters);
+        let quarters = decision.quarters;
+        let known = match &job.text_layer {
+            None => decision.read,
+            Some(layer) => {
+                let started = Instant::now();
+                let covered = cover(layer, &quads, quarters, (image.width(), image.height()));
+                let known = self.believe(covered, decision.read, &image, &quads, job, control, &mut page)?;
+                page.time("text-layer", started.elapsed());
+                known
+            }
+        };
         let reading = read(
             &self.models,
             &image,
             &quads,
-            decision.read,
+            Known {
+                lines: known,
+                layout: None,
+            },
             self.options.rescue_below,
             &self.workers,
             control,
@@ -169,6 +233,55 @@ impl Recognizer for Ppocr {
         assemble(reading, job.number, &image, &mut page);
         page.time("assemble", started.elapsed());
         page.raster(image);
+        Ok(page.finish())
+    }
+
+    fn read_region(
+        &self,
+        job: &PageJob,
+        task: &RegionTask,
+        control: &Control,
+    ) -> Result<Page, RecognizeError> {
+        let whole = |kind| Region {
+            kind,
+            area: job.image.bounds(),
+            confidence: 1.0,
+        };
+        let laid_out = match task {
+            RegionTask::Markdown => None,
+            RegionTask::Text(_) => Some(Vec::new()),
+            RegionTask::Table if self.models.tables.is_some() => Some(vec![whole(RegionKind::Table)]),
+            task => {
+                return Err(RecognizeError::Model(format!(
+                    "{} reads text, markdown and tables, and can't do `{}`",
+                    self.name(),
+                    task.name()
+                )));
+            }
+        };
+        let mut page = PageBuilder::new(job.info());
+        page.info_mut().engine = self.name();
+        control.check()?;
+        let mut quads = detect(&self.models.detector, &job.image, self.workers.all()).map_err(model_error)?;
+        if quads.is_empty() {
+            // Cut close to its letters, a line has no margin that would tell it from a picture.
+            quads.push(Quad::from_rect(job.image.bounds()));
+        }
+        let reading = read(
+            &self.models,
+            &job.image,
+            &quads,
+            Known {
+                lines: Vec::new(),
+                layout: laid_out,
+            },
+            self.options.rescue_below,
+            &self.workers,
+            control,
+        );
+        control.check()?;
+        report(&reading, false, job.number, page.info_mut());
+        assemble(reading, job.number, &job.image, &mut page);
         Ok(page.finish())
     }
 }

@@ -49,23 +49,41 @@ enum Task {
     Line(Quad),
 }
 
-/// Reads the lines in `quads`, and the layout where there is a network for it. `known` are lines read before.
+/// What is known of a page before it is read.
+#[derive(Default)]
+pub(crate) struct Known {
+    /// Lines read before, by the number of their quad.
+    pub lines: Vec<(usize, TextLine)>,
+    /// The layout, where it need not be looked for.
+    pub layout: Option<Vec<Region>>,
+}
+
+/// Reads the lines in `quads`, and the layout where there is a network for it and it is not known already.
 pub(crate) fn read(
     models: &Models,
     image: &PageImage,
     quads: &[Quad],
-    known: Vec<(usize, TextLine)>,
+    known: Known,
     rescue_below: f32,
     workers: &Workers,
     control: &Control,
 ) -> Reading {
+    let Known {
+        lines: known,
+        layout: laid_out,
+    } = known;
     let is_known = |n: &usize| known.iter().any(|(k, _)| k == n);
     let unknown = (0..quads.len())
         .filter(|n| !is_known(n))
         .map(|n| Task::Line(quads[n]));
-    let layout = (models.layout.is_some() && !quads.is_empty()).then_some(Task::Layout);
-    let queue: Mutex<VecDeque<Task>> = Mutex::new(layout.into_iter().chain(unknown).collect());
-    let reading = Mutex::new(Reading::default());
+    let layout = (laid_out.is_none() && models.layout.is_some() && !quads.is_empty()).then_some(Task::Layout);
+    let regions = laid_out.unwrap_or_default();
+    let layout = layout.into_iter().chain(tables(&regions));
+    let queue: Mutex<VecDeque<Task>> = Mutex::new(layout.chain(unknown).collect());
+    let reading = Mutex::new(Reading {
+        regions,
+        ..Reading::default()
+    });
     let reader = Reader {
         models,
         image,
@@ -101,13 +119,8 @@ pub(crate) fn read(
                 reading.spend("layout", started);
                 match found {
                     Ok(found) => {
-                        let tables = found
-                            .iter()
-                            .enumerate()
-                            .filter(|(_, r)| r.kind == RegionKind::Table);
-                        let tables = tables.map(|(n, r)| Task::Table(n, r.clone()));
                         let mut queue = queue.lock().expect(HELD);
-                        tables.for_each(|task| queue.push_front(task));
+                        tables(&found).into_iter().for_each(|task| queue.push_front(task));
                         reading.regions = found;
                     }
                     Err(failure) => reading.failures.push(failure),
@@ -126,6 +139,15 @@ pub(crate) fn read(
         }
     });
     reading.into_inner().expect(HELD)
+}
+
+/// The tables among regions, each to be read.
+fn tables(regions: &[Region]) -> Vec<Task> {
+    let tables = regions
+        .iter()
+        .enumerate()
+        .filter(|(_, r)| r.kind == RegionKind::Table);
+    tables.map(|(n, r)| Task::Table(n, r.clone())).collect()
 }
 
 const HELD: &str = "no task panics while it holds the reading";

@@ -4,6 +4,7 @@
 use ocr_document::{Outcome, Page, PageImage, PixelFormat, Rect, SpanKind};
 use ocr_engine::{Control, PageJob, RecognizeError, Recognizer};
 use ocr_model_ppocr::{Options, Ppocr};
+use std::io::Read;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -45,8 +46,10 @@ fn job(image: PageImage) -> PageJob {
         size_points: (image.width() as f32, image.height() as f32),
         image,
         text_layer: None,
+        trust: Default::default(),
         diagnostics: Vec::new(),
         time_limit: Duration::from_secs(60),
+        tenant: Default::default(),
     }
 }
 
@@ -184,7 +187,16 @@ fn an_overdue_page_says_so() {
 
 /// The embedded recogniser as a rescue recogniser whose every letter is a capital: what it has read again is seen.
 fn shouting_recognizer() -> std::path::PathBuf {
-    let mut model = include_bytes!("../weights/rec.onnx").to_vec();
+    let mut planes = Vec::new();
+    let packed = &include_bytes!("../weights/rec.onnx.planes.gz")[..];
+    flate2::read::GzDecoder::new(packed)
+        .read_to_end(&mut planes)
+        .unwrap();
+    let plane = |first: usize| (planes.len() - first).div_ceil(4);
+    let starts: Vec<usize> = (0..4).map(|first| (0..first).map(plane).sum()).collect();
+    let mut model: Vec<u8> = (0..planes.len())
+        .map(|at| planes[starts[at % 4] + at / 4])
+        .collect();
     let capitals = include_str!("../weights/rec-dict.txt").to_uppercase();
     // ONNX `ModelProto`, field 14: a `StringStringEntryProto` of key (1) and value (2).
     let field = |number: u8, bytes: &[u8]| {
