@@ -5,9 +5,10 @@
 //! asked for in the same run alone, and only of the same version (`If-Range`).
 
 use crate::WeightsError;
-use crate::http::{Client, Failure};
+use crate::http::Client;
 use crate::hub::Retry;
 use crate::verify::Expected;
+use ocr_http::Failure;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
