@@ -4,11 +4,22 @@
 //! `[package.metadata.ocr-host]`. Builds are reproducible: paths of the machine are remapped, so the same sources,
 //! lock file and toolchain give the same bytes.
 
-use crate::manifest::{Manifest, World};
+use crate::grants::Capability;
+use crate::manifest::limits::WishedLimits;
+use crate::manifest::{Manifest, OnFailure, World};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+
+mod javascript;
+mod lend;
+mod python;
+mod script;
+mod sources;
+mod world;
+
+pub use script::{Built, KIT, Script, ScriptProject, script_project};
 
 const TARGET: &str = "wasm32-unknown-unknown";
 
@@ -40,7 +51,10 @@ struct Metadata {
     #[serde(default)]
     extensions: Vec<String>,
     #[serde(default)]
-    capabilities: Vec<String>,
+    capabilities: Vec<Capability>,
+    on_failure: Option<OnFailure>,
+    #[serde(default)]
+    limits: WishedLimits,
     #[serde(default)]
     config: Map<String, Value>,
 }
@@ -148,6 +162,8 @@ fn manifest_of(package: &Value, described: &Value) -> Result<Manifest, String> {
             .chain(metadata.extensions)
             .collect(),
         capabilities: metadata.capabilities,
+        limits: metadata.limits,
+        on_failure: metadata.on_failure,
         config,
     };
     manifest.check().map_err(|e| e.to_string())?;
@@ -156,10 +172,15 @@ fn manifest_of(package: &Value, described: &Value) -> Result<Manifest, String> {
 
 /// Builds plugin crates of one workspace with one cargo run and answers their components, in the same order.
 /// `profile` is a cargo profile of their workspace; cargo's own messages go to standard error.
-pub fn build(crates: &[PluginCrate], profile: &str) -> Result<Vec<Vec<u8>>, String> {
+///
+/// Projects that `ocr-host plugin new` made share what they have in common: with `shared`, a folder for cargo's target, and nothing else
+/// said by the user, dependencies are compiled once for all of them.
+pub fn build(crates: &[PluginCrate], profile: &str, shared: Option<&Path>) -> Result<Vec<Vec<u8>>, String> {
     let Some(first) = crates.first() else {
         return Ok(Vec::new());
     };
+    let own = first.target == first.workspace.join("target") && first.workspace.join(KIT).is_dir();
+    let shared = shared.filter(|_| own);
     let mut command = Command::new(cargo());
     command.args([
         "build",
@@ -173,10 +194,13 @@ pub fn build(crates: &[PluginCrate], profile: &str) -> Result<Vec<Vec<u8>>, Stri
     for plugin in crates {
         command.args(["--package", &plugin.package]);
     }
-    command.env(
-        "CARGO_ENCODED_RUSTFLAGS",
-        rust_flags(&first.workspace).join("\u{1f}"),
-    );
+    // Flags are part of what cargo knows a dependency by. A project of its own has no paths outside its folder, and cargo
+    // compiles with paths relative to it: there is nothing to remap.
+    let workspace = shared.is_none().then_some(first.workspace.as_path());
+    command.env("CARGO_ENCODED_RUSTFLAGS", rust_flags(workspace).join("\u{1f}"));
+    if let Some(shared) = shared {
+        command.arg("--target-dir").arg(shared);
+    }
     // What a surrounding cargo set for its own build is not meant for this one.
     command.env_remove("RUSTFLAGS").env("CARGO_INCREMENTAL", "0");
     let status = command
@@ -188,23 +212,27 @@ pub fn build(crates: &[PluginCrate], profile: &str) -> Result<Vec<Vec<u8>>, Stri
         ));
     }
     let folder = if profile == "dev" { "debug" } else { profile };
-    let built = first.target.join(TARGET).join(folder);
+    let built = shared.unwrap_or(&first.target).join(TARGET).join(folder);
     crates
         .iter()
         .map(|plugin| {
             let path = built.join(format!("{}.wasm", plugin.library));
             let module = std::fs::read(&path).map_err(|e| format!("{}: {e}", path.display()))?;
-            crate::encode(&module, &plugin.manifest).map_err(|e| format!("{}: {e}", plugin.package))
+            crate::encode(&module, &plugin.manifest)
+                .and_then(|component| world::check(&component, plugin.manifest.world).map(|()| component))
+                .map_err(|e| format!("{}: {e}", plugin.package))
         })
         .collect()
 }
 
 /// SIMD is on in every engine that runs components; paths are remapped so that builds don't depend on the machine.
-fn rust_flags(workspace: &Path) -> Vec<String> {
+fn rust_flags(workspace: Option<&Path>) -> Vec<String> {
     let mut flags = vec!["-Ctarget-feature=+simd128".to_owned()];
     let mut remap =
         |from: &Path, to: &str| flags.push(format!("--remap-path-prefix={}={to}", from.display()));
-    remap(workspace, "/plugin");
+    if let Some(workspace) = workspace {
+        remap(workspace, "/plugin");
+    }
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")));
     let sources = home.map(|home| home.join("registry/src"));

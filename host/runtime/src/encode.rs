@@ -17,13 +17,18 @@ pub fn encode(wasm: &[u8], manifest: &Manifest) -> Result<Vec<u8>, String> {
             .map_err(|e| format!("it is no module built against ocr-host:plugin: {e:#}"))?,
     };
     let json = serde_json::to_vec(manifest).expect("a manifest is plain data");
-    let mut section = leb128(SECTION.len());
-    section.extend_from_slice(SECTION.as_bytes());
-    section.extend_from_slice(&json);
+    push_section(&mut component, SECTION, &json);
+    Ok(component)
+}
+
+/// Adds a custom section at a component's end.
+pub(crate) fn push_section(component: &mut Vec<u8>, name: &str, content: &[u8]) {
+    let mut section = leb128(name.len());
+    section.extend_from_slice(name.as_bytes());
+    section.extend_from_slice(content);
     component.push(0);
     component.extend(leb128(section.len()));
     component.extend(section);
-    Ok(component)
 }
 
 fn leb128(mut value: usize) -> Vec<u8> {

@@ -1,6 +1,6 @@
 //! What can go wrong with a plugin, in words that name the plugin, the phase, the page and what to try.
 
-use crate::limits::Quota;
+use crate::limits::{Limits, Quota};
 use crate::manifest::ManifestError;
 use ocr_document::Diagnostic;
 
@@ -16,7 +16,9 @@ pub enum LoadError {
         error: std::io::Error,
     },
     /// Too large to be compiled.
-    #[error("plugin `{plugin}` takes {bytes} bytes, over the limit of {limit}")]
+    #[error(
+        "plugin `{plugin}` takes {bytes} bytes, over the limit of {limit}; leave out what it does not need"
+    )]
     TooLarge {
         /// As the user named it.
         plugin: String,
@@ -34,17 +36,20 @@ pub enum LoadError {
         error: ManifestError,
     },
     /// Built against a contract that this host does not speak.
-    #[error(
-        "plugin `{plugin}` was built for ocr-host:plugin {wanted}, this host speaks {spoken}; rebuild it with this \
-         version's SDK or use a newer ocr-host"
-    )]
+    #[error("plugin `{plugin}`: {}", crate::contract::versions(wanted))]
     Version {
         /// As the user named it.
         plugin: String,
         /// What it was built against.
         wanted: String,
-        /// What the host offers.
-        spoken: &'static str,
+    },
+    /// Compiling it took more than it may, or failed.
+    #[error("plugin `{plugin}`: {reason}")]
+    Compile {
+        /// As the user named it.
+        plugin: String,
+        /// The limit and the flag that raises it, or what broke.
+        reason: String,
     },
     /// Does not compile, or imports or exports what its world does not have.
     #[error("plugin `{plugin}`: {reason}")]
@@ -147,6 +152,11 @@ const ADDRESSABLE: u64 = 4 << 30;
 
 fn limit_message(quota: Quota, limit: u64) -> String {
     let name = quota.name();
+    // A plugin that wished for a quarter of the usual would be advised to take the usual, which counts as not set.
+    let factor = match limit.checked_mul(4) == Some(Limits::default().get(quota)) {
+        true => 8,
+        false => 4,
+    };
     let (shown, larger) = match quota {
         Quota::Memory if limit >= ADDRESSABLE => {
             return format!(
@@ -156,24 +166,24 @@ fn limit_message(quota: Quota, limit: u64) -> String {
         }
         Quota::Memory if limit >= 1 << 20 => (
             format!("{} MiB", limit >> 20),
-            format!("{}MiB", (limit * 4).min(ADDRESSABLE) >> 20),
+            format!("{}MiB", (limit * factor).min(ADDRESSABLE) >> 20),
         ),
         Quota::Time => (
             format!("{} s", limit as f64 / 1e3),
-            format!("{}s", (limit / 1000).max(1).saturating_mul(4)),
+            format!("{}s", (limit / 1000).max(1).saturating_mul(factor)),
         ),
         Quota::Stack => (
             format!("{} KiB", limit >> 10),
-            format!("{}KiB", (limit >> 10) * 4),
+            format!("{}KiB", (limit >> 10) * factor),
         ),
-        Quota::Handles | Quota::HostCalls | Quota::OutputFiles => {
-            (limit.to_string(), limit.saturating_mul(4).to_string())
+        Quota::Handles | Quota::HostCalls | Quota::OutputFiles | Quota::Gpu => {
+            (limit.to_string(), limit.saturating_mul(factor).to_string())
         }
         _ if limit >= 1 << 20 => (
             format!("{} MiB", limit >> 20),
-            format!("{}MiB", (limit >> 20) * 4),
+            format!("{}MiB", (limit >> 20) * factor),
         ),
-        _ => (format!("{limit} bytes"), limit.saturating_mul(4).to_string()),
+        _ => (format!("{limit} bytes"), limit.saturating_mul(factor).to_string()),
     };
     format!("it reached its limit `{name}` of {shown}; raise it with --plugin-limit {name}={larger}")
 }
@@ -210,5 +220,7 @@ mod tests {
             "it reached 4096 MiB of memory, all that a component can have"
         );
         assert_eq!(message(1 << 40), message(4096));
+        // The usual limit counts as not set, so it is never what is advised.
+        assert!(message(192).ends_with("raise it with --plugin-limit memory=1536MiB"));
     }
 }

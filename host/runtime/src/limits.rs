@@ -1,5 +1,6 @@
 //! What a plugin may use, each limit with its default and the name by which an operator raises it.
 
+use crate::suggest;
 use std::time::Duration;
 
 /// One mebibyte.
@@ -13,6 +14,9 @@ const HOST_STACK: u64 = 8 * MIB;
 
 /// Largest component that is compiled at all: a Python component takes about 20 MB.
 pub const COMPONENT_BYTES: u64 = 64 * MIB;
+
+/// Elements that a function table may have for each handle that is allowed.
+pub(crate) const TABLE_PER_HANDLE: u64 = 16;
 
 /// A call that keeps the host at work for this many times its own limit ends as well.
 pub const HOST_TIME: u32 = 4;
@@ -43,6 +47,13 @@ pub struct Limits {
     pub log_bytes: u64,
     /// Bytes of pixels that the host keeps alive for the plugin.
     pub image_bytes: u64,
+    /// Time that compiling a plugin may take which the program did not bring along. Python's 18 MB take 11 s of a
+    /// core and 350 MiB. Like the stack, the same for all plugins of a [`Runtime`](crate::Runtime).
+    pub compile_time: Duration,
+    /// Memory that compiling it may take, bytes.
+    pub compile_memory: u64,
+    /// Regions that the engine reads again for one document.
+    pub gpu: u64,
 }
 
 impl Default for Limits {
@@ -59,12 +70,15 @@ impl Default for Limits {
             file_bytes: 1024 * MIB,
             log_bytes: MIB,
             image_bytes: 384 * MIB,
+            compile_time: Duration::from_secs(300),
+            compile_memory: 2048 * MIB,
+            gpu: 1_000,
         }
     }
 }
 
 /// A limit by name, as flags, configuration, messages and the WIT use it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Quota {
     /// Linear memory.
     Memory,
@@ -88,11 +102,13 @@ pub enum Quota {
     LogBytes,
     /// Bytes of pixels.
     ImageBytes,
+    /// Regions read again.
+    Gpu,
 }
 
 impl Quota {
     /// All limits.
-    pub const ALL: [Quota; 11] = [
+    pub const ALL: [Quota; 12] = [
         Quota::Memory,
         Quota::Time,
         Quota::Stack,
@@ -104,6 +120,7 @@ impl Quota {
         Quota::FileBytes,
         Quota::LogBytes,
         Quota::ImageBytes,
+        Quota::Gpu,
     ];
 
     /// Its name in `--plugin-limit NAME=VALUE` and in the configuration's `[plugin-limit]`.
@@ -120,6 +137,38 @@ impl Quota {
             Quota::FileBytes => "file-bytes",
             Quota::LogBytes => "log-bytes",
             Quota::ImageBytes => "image-bytes",
+            Quota::Gpu => "gpu",
+        }
+    }
+
+    /// The limit called `name`.
+    pub fn named(name: &str) -> Result<Quota, String> {
+        Quota::ALL.into_iter().find(|q| q.name() == name).ok_or_else(|| {
+            let names = Quota::ALL.map(Quota::name);
+            let all = names.into_iter().chain(["compile-time", "compile-memory"]);
+            let near = suggest::hint(name, all);
+            format!(
+                "there is no plugin limit `{name}`; the limits are {}, compile-time, compile-memory{near}",
+                names.join(", ")
+            )
+        })
+    }
+
+    /// An amount of it as people write it: `768 MiB`, `30 s`, `4096`.
+    pub fn shown(self, amount: u64) -> String {
+        match self {
+            Quota::Time => format!("{} s", amount as f64 / 1e3),
+            Quota::Handles | Quota::HostCalls | Quota::OutputFiles | Quota::Gpu => amount.to_string(),
+            _ => {
+                let units = [("GiB", 1u64 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+                let unit = units
+                    .into_iter()
+                    .find(|(_, size)| amount >= *size && amount.is_multiple_of(*size));
+                match unit {
+                    Some((unit, size)) => format!("{} {unit}", amount / size),
+                    None => format!("{amount} bytes"),
+                }
+            }
         }
     }
 }
@@ -130,12 +179,63 @@ impl Limits {
         usize::try_from(self.stack + HOST_STACK).expect("a stack is checked when it is set")
     }
 
+    /// What one limit is: bytes, counts or milliseconds.
+    pub fn get(&self, quota: Quota) -> u64 {
+        match quota {
+            Quota::Memory => self.memory,
+            Quota::Time => u64::try_from(self.time.as_millis()).unwrap_or(u64::MAX),
+            Quota::Stack => self.stack,
+            Quota::Handles => self.handles,
+            Quota::CallBytes => self.call_bytes,
+            Quota::HostCalls => self.host_calls,
+            Quota::OutputBytes => self.output_bytes,
+            Quota::OutputFiles => self.output_files,
+            Quota::FileBytes => self.file_bytes,
+            Quota::LogBytes => self.log_bytes,
+            Quota::ImageBytes => self.image_bytes,
+            Quota::Gpu => self.gpu,
+        }
+    }
+
+    /// Makes one limit `amount`: bytes, counts or milliseconds.
+    pub fn put(&mut self, quota: Quota, amount: u64) {
+        match quota {
+            Quota::Memory => self.memory = amount,
+            Quota::Time => self.time = Duration::from_millis(amount),
+            Quota::Stack => self.stack = amount,
+            Quota::Handles => self.handles = amount,
+            Quota::CallBytes => self.call_bytes = amount,
+            Quota::HostCalls => self.host_calls = amount,
+            Quota::OutputBytes => self.output_bytes = amount,
+            Quota::OutputFiles => self.output_files = amount,
+            Quota::FileBytes => self.file_bytes = amount,
+            Quota::LogBytes => self.log_bytes = amount,
+            Quota::ImageBytes => self.image_bytes = amount,
+            Quota::Gpu => self.gpu = amount,
+        }
+    }
+
+    /// Elements that a function table may have. Those of ordinary components have a few thousand, interpreters' some ten
+    /// thousand.
+    pub(crate) fn table_elements(&self) -> u64 {
+        self.handles.saturating_mul(TABLE_PER_HANDLE)
+    }
+
     /// Sets one limit from its name and value: `memory=1GiB`, `time=90s`, `handles=10000`.
     pub fn set(&mut self, name: &str, value: &str) -> Result<(), String> {
-        let quota = Quota::ALL.into_iter().find(|q| q.name() == name).ok_or_else(|| {
-            let names = Quota::ALL.map(Quota::name).join(", ");
-            format!("there is no plugin limit `{name}`; the limits are {names}")
-        })?;
+        // These two are no quotas of a session: nothing that runs can meet them.
+        match name {
+            "compile-time" => {
+                self.compile_time = parse_duration(value)?;
+                return Ok(());
+            }
+            "compile-memory" => {
+                self.compile_memory = parse_bytes(value)?;
+                return Ok(());
+            }
+            _ => {}
+        }
+        let quota = Quota::named(name)?;
         match quota {
             Quota::Time => self.time = parse_duration(value)?,
             Quota::Memory => self.memory = parse_bytes(value)?,
@@ -147,6 +247,7 @@ impl Limits {
             Quota::Handles => self.handles = parse_count(value)?,
             Quota::HostCalls => self.host_calls = parse_count(value)?,
             Quota::OutputFiles => self.output_files = parse_count(value)?,
+            Quota::Gpu => self.gpu = parse_count(value)?,
             Quota::Stack => {
                 self.stack = parse_bytes(value)?;
                 if !(64 << 10..=MAX_STACK).contains(&self.stack) {

@@ -1,6 +1,13 @@
 //! A plugin's description of itself: JSON in the component's custom section `ocr-host:manifest`, read without
 //! running or compiling anything.
 
+pub mod limits;
+pub mod schema;
+
+use crate::grants::{Capability, Grants};
+use crate::manifest::limits::WishedLimits;
+use crate::manifest::schema::Schema;
+use crate::suggest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -31,6 +38,26 @@ impl World {
             World::OutputFormatter => "output-formatter",
         }
     }
+
+    /// The same in a sentence: `a page-processor`.
+    pub fn with_article(self) -> &'static str {
+        match self {
+            World::InputAdapter => "an input-adapter",
+            World::PageProcessor => "a page-processor",
+            World::OutputFormatter => "an output-formatter",
+        }
+    }
+}
+
+/// What becomes of a page that a processor fails on.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum OnFailure {
+    /// It goes on as it was.
+    #[default]
+    Keep,
+    /// It goes on empty and failed: for processors that take away what nobody may see.
+    Withhold,
 }
 
 /// A plugin's description of itself.
@@ -57,10 +84,16 @@ pub struct Manifest {
     /// File name extensions without the dot; a formatter's main file gets the first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub extensions: Vec<String>,
-    /// Capabilities it wants: `page.raster`.
+    /// Capabilities it asks for: `page.raster`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub capabilities: Vec<String>,
-    /// JSON Schema (2020-12) of its configuration; an object with `properties`.
+    pub capabilities: Vec<Capability>,
+    /// What becomes of a page that a processor fails on; `keep` where it says nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_failure: Option<OnFailure>,
+    /// Limits it wishes for: `memory = "1 GiB"`.
+    #[serde(default, skip_serializing_if = "WishedLimits::is_empty")]
+    pub limits: WishedLimits,
+    /// JSON Schema (2020-12) of its configuration; an object with `properties`. What may stand in it is in [`schema`].
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub config: Option<Value>,
 }
@@ -126,10 +159,49 @@ impl Manifest {
         if self.world == World::OutputFormatter && self.extensions.is_empty() {
             return wrong("an output formatter needs an extension for its main file".into());
         }
-        if self.config.as_ref().is_some_and(|c| !c.is_object()) {
-            return wrong("config is no JSON Schema object".into());
+        if self.on_failure.is_some() && self.world != World::PageProcessor {
+            return wrong("on-failure is for page processors alone".into());
         }
-        Ok(())
+        match self.schema() {
+            Ok(_) => Ok(()),
+            Err(why) => wrong(why),
+        }
+    }
+
+    /// The schema of its configuration, an object that takes the named options and no others.
+    fn schema(&self) -> Result<Schema, String> {
+        let Some(config) = &self.config else {
+            return Ok(Schema::default());
+        };
+        let schema = Schema::new(config, "config").map_err(|e| e.to_string())?;
+        let kind = config.get("type").is_none_or(|kind| kind == "object");
+        let closed = config
+            .get("additionalProperties")
+            .is_none_or(|others| others == false);
+        match (kind, closed) {
+            (false, _) => {
+                Err("config: the options are an object; leave `type` out or make it `object`".into())
+            }
+            (_, false) => {
+                Err("config: the options are those in `properties`; make `additionalProperties` false".into())
+            }
+            _ => Ok(schema),
+        }
+    }
+
+    /// The same of a manifest that was checked.
+    pub fn options(&self) -> Schema {
+        self.schema().unwrap_or_default()
+    }
+
+    /// The capabilities it asks for.
+    pub fn asks(&self) -> Grants {
+        self.capabilities.iter().copied().collect()
+    }
+
+    /// What becomes of a page that it fails on, where it is a processor.
+    pub fn on_failure(&self) -> OnFailure {
+        self.on_failure.unwrap_or_default()
     }
 
     /// Whether `--to NAME` means this plugin.
@@ -144,12 +216,12 @@ impl Manifest {
 
     /// What its configuration is where the user says nothing.
     pub fn config_defaults(&self) -> Map<String, Value> {
-        let default = |(key, schema): (&String, &Value)| Some((key.clone(), schema.get("default")?.clone()));
-        self.config_properties()
-            .into_iter()
-            .flatten()
-            .filter_map(default)
-            .collect()
+        let mut defaults = Value::Object(Map::new());
+        self.options().complete(&mut defaults);
+        match defaults {
+            Value::Object(defaults) => defaults,
+            _ => Map::new(),
+        }
     }
 
     /// The same as the JSON text that a session is opened with.
@@ -157,54 +229,72 @@ impl Manifest {
         Value::Object(self.config_defaults()).to_string()
     }
 
-    /// Checks `key = text` against the config schema and answers the typed value.
+    /// Reads the option `key` from text and checks it against the schema.
     pub fn config_value(&self, key: &str, text: &str) -> Result<Value, String> {
-        let known = self.config_properties();
-        let schema = known.and_then(|p| p.get(key)).ok_or_else(|| {
-            let keys = known
-                .map(|p| p.keys().cloned().collect::<Vec<_>>().join(", "))
-                .unwrap_or_default();
-            match keys.as_str() {
-                "" => format!("plugin `{}` has no options", self.id),
-                keys => format!("plugin `{}` has no option `{key}`; it knows {keys}", self.id),
-            }
-        })?;
-        let value = match schema.get("type").and_then(Value::as_str) {
-            Some("boolean") => text
-                .parse()
-                .map(Value::Bool)
-                .map_err(|_| "true or false".to_owned()),
-            Some("integer") => text
-                .parse::<i64>()
-                .map(Value::from)
-                .map_err(|_| "a whole number".to_owned()),
-            Some("number") => text
-                .parse::<f64>()
-                .map(Value::from)
-                .map_err(|_| "a number".to_owned()),
-            _ => Ok(Value::String(text.to_owned())),
+        let options = self.options();
+        let schema = self.option(&options, key)?;
+        schema
+            .read(text)
+            .map_err(|mismatch| self.complaint(key, &mismatch))
+    }
+
+    /// Checks a value of the option `key` against the schema.
+    pub fn check_config_value(&self, key: &str, value: &Value) -> Result<(), String> {
+        let options = self.options();
+        let schema = self.option(&options, key)?;
+        schema
+            .fit(value)
+            .map_err(|mismatch| self.complaint(key, &mismatch))
+    }
+
+    /// Completes a configuration with the defaults and checks that nothing is missing in it.
+    pub fn complete_config(&self, config: Map<String, Value>) -> Result<Map<String, Value>, String> {
+        let options = self.options();
+        let mut config = Value::Object(config);
+        options.complete(&mut config);
+        let Value::Object(config) = config else {
+            return Ok(Map::new());
         };
-        let allowed = schema.get("enum").and_then(Value::as_array);
-        let value = value.and_then(|v| match allowed {
-            Some(allowed) if !allowed.contains(&v) => {
-                let names: Vec<String> = allowed.iter().map(|a| a.to_string().replace('"', "`")).collect();
-                Err(format!("one of {}", names.join(", ")))
+        match options.required().iter().find(|name| !config.contains_key(*name)) {
+            None => Ok(config),
+            Some(missing) => {
+                let words = options
+                    .properties()
+                    .get(missing)
+                    .map_or("any value".into(), Schema::words);
+                Err(format!(
+                    "plugin `{id}` needs its option `{missing}`, {words}; give it with --plugin-opt {id}.{missing}=...",
+                    id = self.id
+                ))
             }
-            _ => Ok(v),
-        });
-        value.map_err(|wanted| {
-            format!(
-                "plugin `{}`: option `{key}` is `{text}`, it takes {wanted}",
-                self.id
-            )
+        }
+    }
+
+    fn option<'a>(&self, options: &'a Schema, key: &str) -> Result<&'a Schema, String> {
+        let known = options.properties();
+        known.get(key).ok_or_else(|| match known.is_empty() {
+            true => format!("plugin `{}` has no options", self.id),
+            false => {
+                let names: Vec<&str> = known.keys().map(String::as_str).collect();
+                let near = suggest::hint(key, names.iter().copied());
+                format!(
+                    "plugin `{}` has no option `{key}`; it knows {}{near}",
+                    self.id,
+                    names.join(", ")
+                )
+            }
         })
+    }
+
+    fn complaint(&self, key: &str, mismatch: &schema::Mismatch) -> String {
+        format!("plugin `{}`: option `{key}`: {mismatch}", self.id)
     }
 }
 
 const BROKEN: ManifestError = ManifestError::NotAComponent("its sections are cut off or overlong");
 
 /// The bytes of a component's top-level custom section.
-fn custom_section<'a>(component: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, ManifestError> {
+pub(crate) fn custom_section<'a>(component: &'a [u8], name: &str) -> Result<Option<&'a [u8]>, ManifestError> {
     let not = |why| Err(ManifestError::NotAComponent(why));
     match component.get(..8) {
         Some([0, b'a', b's', b'm', 0x0d, 0, 1, 0]) => {}
@@ -216,7 +306,7 @@ fn custom_section<'a>(component: &'a [u8], name: &str) -> Result<Option<&'a [u8]
         }
         _ => return not("it is no WASM component"),
     }
-    let mut rest = &component[8..];
+    let (mut rest, mut found) = (&component[8..], None);
     while let Some((&id, after)) = rest.split_first() {
         let (size, body) = leb128(after).ok_or(BROKEN)?;
         if body.len() < size {
@@ -226,16 +316,20 @@ fn custom_section<'a>(component: &'a [u8], name: &str) -> Result<Option<&'a [u8]
         if id == 0 {
             let (length, after) = leb128(body).ok_or(BROKEN)?;
             if after.len() >= length && &after[..length] == name.as_bytes() {
-                return Ok(Some(&after[length..]));
+                if found.is_some() {
+                    // Whoever looks for the last one would see another plugin than we do.
+                    return Err(ManifestError::Invalid(format!("there are two `{name}` sections")));
+                }
+                found = Some(&after[length..]);
             }
         }
         rest = next;
     }
-    Ok(None)
+    Ok(found)
 }
 
 /// An unsigned LEB128 number of at most 32 bits and what follows it.
-fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
+pub(crate) fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut value = 0u64;
     for (i, &byte) in bytes.iter().take(5).enumerate() {
         value |= u64::from(byte & 0x7f) << (7 * i);
@@ -301,6 +395,30 @@ mod tests {
     }
 
     #[test]
+    fn capabilities_and_failures_are_known_words() {
+        let manifest = |replacement: &str| {
+            let text = GOOD.replace(r#""extensions":["txt"]"#, replacement);
+            Manifest::read(&with_section(SECTION, &text))
+        };
+        let asks =
+            manifest(r#""extensions":["txt"],"capabilities":["page.raster","ocr.recognize"]"#).unwrap();
+        assert_eq!(asks.asks().to_string(), "page.raster,ocr.recognize");
+        let wrong = manifest(r#""extensions":["txt"],"capabilities":["page.rastr"]"#).unwrap_err();
+        assert!(
+            wrong.to_string().contains("did you mean `page.raster`"),
+            "{wrong}"
+        );
+        let misplaced = manifest(r#""extensions":["txt"],"on-failure":"withhold""#).unwrap_err();
+        assert!(misplaced.to_string().contains("processors alone"), "{misplaced}");
+        let processor = GOOD.replace("output-formatter", "page-processor");
+        let silent = Manifest::read(&with_section(SECTION, &processor)).unwrap();
+        assert_eq!(silent.on_failure(), OnFailure::Keep);
+        let strict = processor.replace(r#""wit""#, r#""on-failure":"withhold","wit""#);
+        let strict = Manifest::read(&with_section(SECTION, &strict)).unwrap();
+        assert_eq!(strict.on_failure(), OnFailure::Withhold);
+    }
+
+    #[test]
     fn options_are_checked_against_the_schema() {
         let manifest = Manifest::read(&with_section(SECTION, GOOD)).unwrap();
         assert_eq!(manifest.config_value("wrap", "80"), Ok(Value::from(80)));
@@ -308,19 +426,66 @@ mod tests {
             manifest
                 .config_value("wrap", "wide")
                 .unwrap_err()
-                .contains("a whole number")
+                .contains("it takes a whole number")
         );
         assert!(
             manifest
                 .config_value("style", "c")
                 .unwrap_err()
-                .contains("`a`, `b`")
+                .contains("`a` or `b`")
         );
         assert!(
             manifest
                 .config_value("colour", "c")
                 .unwrap_err()
                 .contains("it knows style, wrap")
+        );
+        assert!(
+            manifest
+                .config_value("styel", "a")
+                .unwrap_err()
+                .ends_with("did you mean `style`?")
+        );
+        assert!(manifest.check_config_value("wrap", &Value::from(80)).is_ok());
+        assert!(manifest.check_config_value("wrap", &Value::from("80")).is_err());
+    }
+
+    #[test]
+    fn a_schema_that_is_not_enforced_whole_is_refused() {
+        let refused = |config: &str| {
+            let json = GOOD.replace(
+                r#"{"properties":{"wrap":{"type":"integer"},"style":{"enum":["a","b"]}}}"#,
+                config,
+            );
+            Manifest::read(&with_section(SECTION, &json))
+                .unwrap_err()
+                .to_string()
+        };
+        let error = refused(r#"{"properties":{"mail":{"type":"string","format":"email"}}}"#);
+        assert!(
+            error.contains("config.mail: the keyword `format` is not enforced"),
+            "{error}"
+        );
+        assert!(
+            refused(r#"{"properties":{"a":{"type":"integer","default":"b"}}}"#)
+                .contains("its default does not fit")
+        );
+        assert!(refused(r#"{"type":"array"}"#).contains("the options are an object"));
+        assert!(refused(r#"{"additionalProperties":true}"#).contains("`additionalProperties` false"));
+        assert!(refused("[]").contains("a schema is an object"));
+    }
+
+    #[test]
+    fn required_options_are_asked_for() {
+        let json = GOOD.replace(
+            r#"{"properties":{"wrap""#,
+            r#"{"required":["wrap"],"properties":{"wrap""#,
+        );
+        let manifest = Manifest::read(&with_section(SECTION, &json)).unwrap();
+        let error = manifest.complete_config(Map::new()).unwrap_err();
+        assert!(
+            error.contains("--plugin-opt tidy.wrap=") && error.contains("a whole number"),
+            "{error}"
         );
     }
 }

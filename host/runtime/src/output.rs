@@ -7,12 +7,14 @@
 //! Layout for the document `NAME` and a formatter with extension `md`: the main file is `NAME.md`, the files it
 //! creates lie in `NAME.md.files/`. Writers of the host's own name their files themselves, see [`TreeOutput`].
 
+mod place;
 mod tree;
 
 pub use tree::TreeOutput;
 
 use crate::limits::{Limits, Quota};
 use crate::names;
+use place::Place;
 use std::collections::{BTreeSet, HashSet};
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -34,8 +36,9 @@ const BUFFER_BYTES: usize = 64 << 10;
 /// The staged output of one document.
 #[derive(Debug)]
 pub struct DocumentOutput {
+    // Removed before the folder that it lies in is let go.
     staging: Staging,
-    folder: PathBuf,
+    folder: Place,
     name: String,
 }
 
@@ -43,9 +46,10 @@ impl DocumentOutput {
     /// Starts the output of document `name` in `folder`, which is made where it is missing.
     pub fn begin(folder: &Path, name: &str) -> io::Result<Self> {
         fs::create_dir_all(folder)?;
+        let folder = Place::open(folder);
         Ok(Self {
-            staging: Staging::new(folder)?,
-            folder: folder.to_owned(),
+            staging: Staging::new(folder.path())?,
+            folder,
             name: name.to_owned(),
         })
     }
@@ -61,6 +65,7 @@ impl DocumentOutput {
             },
             main_name: main,
             side_name: side,
+            meter: None,
         }
     }
 
@@ -71,22 +76,33 @@ impl DocumentOutput {
     pub fn commit(self, failed: &HashSet<String>) -> Result<Placed, CommitError> {
         let mut moves = Moves::default();
         match self.place(failed, &mut moves) {
-            Ok(placed) => Ok(placed),
+            Ok(mut placed) => {
+                let found = placed
+                    .committed
+                    .iter_mut()
+                    .chain(&mut placed.stale)
+                    .chain(&mut placed.partial);
+                found.for_each(|path| *path = self.folder.named(path));
+                Ok(placed)
+            }
             Err(error) => {
                 moves.undo();
                 let partial = self.partial();
-                let kept = self.staging.keep();
+                let Self { staging, folder, .. } = self;
+                let kept = staging.keep();
                 // An earlier run's partial folder stays in the way; the staging folder is then the place.
                 let free = fs::symlink_metadata(&partial).is_err();
                 let moved = free && fs::rename(&kept, &partial).is_ok();
-                let kept = if moved { partial } else { kept };
-                Err(CommitError { error, kept })
+                Err(CommitError {
+                    error: folder.in_words(error),
+                    kept: folder.named(if moved { &partial } else { &kept }),
+                })
             }
         }
     }
 
     fn partial(&self) -> PathBuf {
-        self.folder.join(format!("{}{PARTIAL}", self.name))
+        self.folder.path().join(format!("{}{PARTIAL}", self.name))
     }
 
     fn place(&self, failed: &HashSet<String>, moves: &mut Moves) -> io::Result<Placed> {
@@ -109,10 +125,10 @@ impl DocumentOutput {
                     placed.partial = Some(partial.clone());
                 }
                 moves.rename(&entry, &partial.join(&name))?;
-                let stale = self.folder.join(&name);
+                let stale = self.folder.path().join(&name);
                 placed.stale.extend(stale.is_file().then_some(stale));
             } else {
-                let target = self.folder.join(&name);
+                let target = self.folder.path().join(&name);
                 moves.aside(&target, entry.is_dir())?;
                 moves.rename(&entry, &target)?;
                 placed.committed.push(target);
@@ -274,11 +290,18 @@ fn sorted_entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(entries)
 }
 
+/// Counts what is written over several documents.
+pub trait OutputMeter: Send + Sync {
+    /// Whether so many bytes more may be written; they count from then on.
+    fn take(&self, bytes: u64) -> bool;
+}
+
 /// Where one formatter's files go.
 pub struct FormatterOutput {
     target: Target,
     main_name: String,
     side_name: String,
+    meter: Option<Arc<dyn OutputMeter>>,
 }
 
 enum Target {
@@ -293,6 +316,15 @@ impl FormatterOutput {
             target: Target::Stream(writer),
             main_name: name.to_owned(),
             side_name: String::new(),
+            meter: None,
+        }
+    }
+
+    /// Has `meter` asked before anything is written.
+    pub fn metered(self, meter: Arc<dyn OutputMeter>) -> Self {
+        Self {
+            meter: Some(meter),
+            ..self
         }
     }
 }
@@ -431,6 +463,9 @@ impl OutputTree {
         }
         if self.bytes + count > limits.output_bytes {
             return Err(OutputError::Quota(Quota::OutputBytes, limits.output_bytes));
+        }
+        if self.output.meter.as_ref().is_some_and(|meter| !meter.take(count)) {
+            return Err(OutputError::Quota(Quota::OutputBytes, self.bytes));
         }
         open.writer.write_all(bytes).map_err(OutputError::Io)?;
         open.len += count;

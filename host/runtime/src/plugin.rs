@@ -1,8 +1,12 @@
 //! A loaded plugin: compiled, linked, shareable between threads; sessions are opened from it.
 
-use crate::api::latest::{adapter::InputAdapterPre, formatter::OutputFormatterPre};
+use crate::api::latest::{
+    adapter::InputAdapterPre, formatter::OutputFormatterPre, processor::PageProcessorPre,
+};
+use crate::contract::Interface;
 use crate::manifest::{Manifest, World};
 use crate::state::State;
+use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 
 /// A compiled and linked plugin.
@@ -10,14 +14,17 @@ pub struct Plugin {
     pub(crate) engine: Engine,
     manifest: Manifest,
     digest: [u8; 32],
-    imports: Vec<String>,
+    imports: Vec<Interface>,
     pub(crate) entry: Entry,
+    /// Whether the engine counts its instructions.
+    pub(crate) counts_fuel: bool,
 }
 
 /// The exports of a plugin's world.
 pub(crate) enum Entry {
     Formatter(OutputFormatterPre<State>),
     Adapter(InputAdapterPre<State>),
+    Processor(PageProcessorPre<State>),
 }
 
 impl Plugin {
@@ -25,7 +32,7 @@ impl Plugin {
         engine: Engine,
         manifest: Manifest,
         digest: [u8; 32],
-        imports: Vec<String>,
+        imports: Vec<Interface>,
         entry: Entry,
     ) -> Self {
         Self {
@@ -34,6 +41,7 @@ impl Plugin {
             digest,
             imports,
             entry,
+            counts_fuel: false,
         }
     }
 
@@ -48,14 +56,23 @@ impl Plugin {
     }
 
     /// The interfaces that it imports: what it can ask of the host at all.
-    pub fn imports(&self) -> Vec<String> {
-        self.imports.clone()
+    pub fn imports(&self) -> &[Interface] {
+        &self.imports
     }
 
     /// SHA-256 of the component, in hexadecimal digits.
     pub fn digest(&self) -> String {
-        self.digest.iter().map(|b| format!("{b:02x}")).collect()
+        hexadecimal(&self.digest)
     }
+}
+
+/// SHA-256 of a component, in hexadecimal digits, as [`Plugin::digest`] has it.
+pub fn digest(component: &[u8]) -> String {
+    hexadecimal(&Sha256::digest(component))
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|b| format!("{b:02x}")).collect()
 }
 
 impl std::fmt::Debug for Plugin {

@@ -5,17 +5,26 @@
 
 mod adapter;
 mod formatter;
+mod places;
+mod processor;
+mod usage;
 
+pub(crate) use adapter::MAX_PAGE_PIXELS;
 pub use adapter::{AdapterSession, InputItem, InputPage, OpenOptions, sniff};
 pub use formatter::FormatterSession;
+pub use places::Places;
+pub use processor::{DocumentEdit, ProcessorSession};
+pub use usage::Usage;
 
 use crate::api::latest::imports::types;
 use crate::error::{Cause, Phase, PluginFailure};
+use crate::grants::Grants;
 use crate::limits::{Limits, Quota};
 use crate::output::OutputTree;
 use crate::plugin::Plugin;
 use crate::room::MUCH_MEMORY;
-use crate::state::{CancelFlag, Grants, PANIC, PluginEvents, State, Unheard};
+use crate::services::Services;
+use crate::state::{CancelFlag, PANIC, PluginEvents, State, Unheard};
 use ocr_document::{Diagnostic, Severity};
 use std::sync::Arc;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
@@ -25,12 +34,16 @@ use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
 pub struct Context {
     /// What it may use.
     pub limits: Limits,
-    /// What it may do.
+    /// What the operator lets it do, of what its manifest asks for.
     pub grants: Grants,
+    /// What the host does for those that may ask for it.
+    pub services: Services,
     /// Tells it to stop.
     pub cancel: CancelFlag,
     /// Hears what it says.
     pub events: Arc<dyn PluginEvents>,
+    /// Where its options were given.
+    pub places: Places,
 }
 
 impl Default for Context {
@@ -38,8 +51,10 @@ impl Default for Context {
         Self {
             limits: Limits::default(),
             grants: Grants::default(),
+            services: Services::default(),
             cancel: CancelFlag::default(),
             events: Arc::new(Unheard),
+            places: Places::default(),
         }
     }
 }
@@ -83,14 +98,31 @@ struct Stopped;
 pub(crate) struct Guest {
     pub(crate) store: Store<State>,
     plugin: Arc<Plugin>,
+    places: Places,
     dead: bool,
 }
 
 impl Guest {
     pub(crate) fn new(plugin: &Arc<Plugin>, context: &Context, output: Option<OutputTree>) -> Self {
-        let state = State::new(&plugin.manifest().id, context, output);
+        let wishes = &plugin.manifest().limits;
+        let own;
+        let context = match wishes.is_empty() {
+            true => context,
+            false => {
+                own = Context {
+                    limits: wishes.within(&context.limits),
+                    ..context.clone()
+                };
+                &own
+            }
+        };
+        let state = State::new(plugin.manifest(), context, output);
         let mut store = Store::new(&plugin.engine, state);
         store.limiter(|state| state);
+        if plugin.counts_fuel {
+            // All there is: it is counted, not limited.
+            store.set_fuel(u64::MAX).expect("its engine counts fuel");
+        }
         store.set_hostcall_fuel(usize::try_from(context.limits.call_bytes).unwrap_or(usize::MAX));
         store.set_max_component_handles(usize::try_from(context.limits.handles).unwrap_or(usize::MAX));
         store.epoch_deadline_callback(|mut store| {
@@ -110,6 +142,7 @@ impl Guest {
         Self {
             store,
             plugin: plugin.clone(),
+            places: context.places.clone(),
             dead: false,
         }
     }
@@ -166,7 +199,7 @@ impl Guest {
         }
         match ended {
             Ok(Ok(value)) => Ok(value),
-            Ok(Err(said)) => Err(self.failure(phase, cause(said), Vec::new())),
+            Ok(Err(said)) => Err(self.failure(phase, cause(said, &self.places), Vec::new())),
             Err(error) => {
                 self.dead = true;
                 let cause = match (trap_cause(&error, &self.store.data().limits), panic) {
@@ -201,7 +234,7 @@ impl Guest {
 }
 
 /// What a plugin's own error means.
-fn cause(said: types::PluginError) -> Cause {
+fn cause(said: types::PluginError, places: &Places) -> Cause {
     use crate::api::latest::convert::{MESSAGE_BYTES, cut};
     let error = |code: &str, message: &str| {
         Cause::Said(Box::new(Diagnostic::new(
@@ -215,7 +248,11 @@ fn cause(said: types::PluginError) -> Cause {
         types::PluginError::Unsupported(why) => error("unsupported", &why),
         types::PluginError::Failed(diagnostic) => Cause::Said(Box::new(diagnostic.into())),
         types::PluginError::Config(diagnostics) => {
-            let all: Vec<String> = diagnostics.iter().take(20).map(|d| d.message.clone()).collect();
+            let all: Vec<String> = diagnostics
+                .iter()
+                .take(20)
+                .map(|d| places.with_place(&d.message))
+                .collect();
             error(
                 "plugin-config",
                 &format!("its options are wrong: {}", all.join("; ")),

@@ -3,9 +3,12 @@
 //! Invariant: whenever a limit is reached it is written down in [`Meter::hit`], so that the caller learns of it even
 //! when the plugin hides the error it was given.
 
+use crate::grants::Grants;
 use crate::limits::{HOST_TIME, Limits, Quota};
+use crate::manifest::Manifest;
 use crate::output::OutputTree;
 use crate::room::{MUCH_MEMORY, Room};
+use crate::services::Services;
 use ocr_document::{Diagnostic, PageImage, Rect, Severity};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -39,15 +42,6 @@ impl CancelFlag {
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
-}
-
-/// Capabilities an operator has granted; everything else is answered with `denied`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Grants {
-    /// `page.raster`: the pixels of recognised pages.
-    pub page_raster: bool,
-    /// `image.rows`: copies of pixels inside the plugin.
-    pub image_rows: bool,
 }
 
 /// Hears what plugins say. Text has been cut to the limits and cleaned of control characters.
@@ -135,7 +129,9 @@ pub struct State {
     pub(crate) wasi: WasiCtx,
     pub(crate) plugin: String,
     pub(crate) limits: Limits,
+    /// What the manifest asks for and the operator grants.
     pub(crate) grants: Grants,
+    pub(crate) services: Services,
     pub(crate) cancel: CancelFlag,
     pub(crate) events: Arc<dyn PluginEvents>,
     pub(crate) output: Option<OutputTree>,
@@ -146,15 +142,20 @@ pub struct State {
 }
 
 impl State {
-    pub(crate) fn new(plugin: &str, context: &crate::session::Context, output: Option<OutputTree>) -> Self {
+    pub(crate) fn new(
+        manifest: &Manifest,
+        context: &crate::session::Context,
+        output: Option<OutputTree>,
+    ) -> Self {
         let mut table = ResourceTable::new();
         table.set_max_capacity(usize::try_from(context.limits.handles).unwrap_or(usize::MAX));
         Self {
             table,
             wasi: crate::wasi::context(),
-            plugin: plugin.to_owned(),
+            plugin: manifest.id.clone(),
             limits: context.limits.clone(),
-            grants: context.grants,
+            grants: context.grants.and(manifest.asks()),
+            services: context.services.clone(),
             cancel: context.cancel.clone(),
             events: context.events.clone(),
             output,
@@ -302,9 +303,7 @@ impl wasmtime::ResourceLimiter for State {
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
-        // Function tables of ordinary components hold a few thousand entries, interpreters' some ten thousand.
-        let limit = self.limits.handles.saturating_mul(16);
-        if desired as u64 > limit {
+        if desired as u64 > self.limits.table_elements() {
             self.hit(Quota::Handles, self.limits.handles);
             return Ok(false);
         }

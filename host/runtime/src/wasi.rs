@@ -124,9 +124,11 @@ mod tests {
         let mut linker = Linker::new(&engine);
         add_to_linker(&mut linker).unwrap();
         let component = Component::new(&engine, SLEEPER).unwrap();
+        let manifest = r#"{"id":"sleeper","version":"1.0.0","world":"page-processor","wit":"0.1.0"}"#;
+        let manifest: crate::Manifest = serde_json::from_str(manifest).unwrap();
         let started = Instant::now();
         let answers = [(); 2].map(|()| {
-            let mut store = Store::new(&engine, State::new("sleeper", &Context::default(), None));
+            let mut store = Store::new(&engine, State::new(&manifest, &Context::default(), None));
             let sleeper = linker.instantiate(&mut store, &component).unwrap();
             let run = sleeper.get_typed_func::<(), (u64,)>(&mut store, "run").unwrap();
             run.call(&mut store, ()).unwrap().0

@@ -1,6 +1,7 @@
 //! `ocr-host:plugin@0.1.0`: generated bindings, conversions, and the host's side of every imported function.
 
 pub mod convert;
+mod edits;
 mod host;
 
 /// What plugins import.
@@ -30,14 +31,11 @@ pub mod imports {
             "ocr-host:plugin/source.source": crate::source::Source,
             "ocr-host:plugin/page.page": crate::state::PageHandle,
             "ocr-host:plugin/output.file": crate::output::OutputFile,
-            "ocr-host:plugin/pdf.document": crate::api::v0_1_0::NoPdf,
+            "ocr-host:plugin/pdf.document": crate::pdf::PdfHandle,
         },
     });
     pub use self::ocr_host::plugin::*;
 }
-
-/// `pdf.document` is never made: the capability is not granted to anyone yet.
-pub enum NoPdf {}
 
 /// The world of output formatters.
 pub mod formatter {
@@ -70,6 +68,23 @@ pub mod adapter {
             "ocr-host:plugin/source": super::imports::source,
             "ocr-host:plugin/text-layer": super::imports::text_layer,
             "ocr-host:plugin/pdf": super::imports::pdf,
+        },
+    });
+}
+
+/// The world of page processors.
+pub mod processor {
+    wasmtime::component::bindgen!({
+        path: "../../wit/v0.1.0",
+        world: "ocr-host:plugin/page-processor",
+        with: {
+            "ocr-host:plugin/types": super::imports::types,
+            "ocr-host:plugin/log": super::imports::log,
+            "ocr-host:plugin/control": super::imports::control,
+            "ocr-host:plugin/image": super::imports::image,
+            "ocr-host:plugin/source": super::imports::source,
+            "ocr-host:plugin/page": super::imports::page,
+            "ocr-host:plugin/ocr": super::imports::ocr,
         },
     });
 }

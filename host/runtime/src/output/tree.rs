@@ -63,7 +63,7 @@ impl DocumentOutput {
     ) -> io::Result<()> {
         for entry in sorted_entries(tree)? {
             let name = entry.file_name().expect("an entry has a name");
-            let target = self.folder.join(name);
+            let target = self.folder.path().join(name);
             if failed {
                 let partial = self.partial();
                 if placed.partial.is_none() {

@@ -3,7 +3,7 @@
 //! A component's memory never shrinks. An adapter that a page has made large is given up once the page is taken over,
 //! and started afresh when it is asked for the next one.
 
-use super::{Context, DocInfo, Guest};
+use super::{Context, DocInfo, Guest, Usage};
 use crate::api::latest::adapter::InputAdapter;
 use crate::api::latest::adapter::exports::ocr_host::plugin::adapter as wit;
 use crate::error::{Cause, Phase, PluginFailure};
@@ -68,12 +68,14 @@ pub struct AdapterSession {
     source: Source,
     options: OpenOptions,
     /// `None` between a page that made it large and the next one.
-    open: Option<OpenDocument>,
+    pub(super) open: Option<OpenDocument>,
+    /// What the sandboxes that were given up have used.
+    pub(super) used: Usage,
 }
 
 /// The document inside the sandbox.
-struct OpenDocument {
-    guest: Guest,
+pub(super) struct OpenDocument {
+    pub(super) guest: Guest,
     bindings: InputAdapter,
     document: ResourceAny,
     /// Whether opening alone made it large; starting afresh then helps nothing.
@@ -84,7 +86,7 @@ fn start(plugin: &Arc<Plugin>, context: &Context) -> Result<(Guest, InputAdapter
     let mut guest = Guest::new(plugin, context, None);
     guest.store.data_mut().take_turns();
     let Entry::Adapter(pre) = &plugin.entry else {
-        let why = format!("it is an {} and reads no inputs", plugin.world().name());
+        let why = format!("it is {} and reads no inputs", plugin.world().with_article());
         return Err(guest.failure(Phase::Instantiate, Cause::Trap(why), Vec::new()));
     };
     let bindings = guest.call(Phase::Instantiate, |store| pre.instantiate(store).map(Ok))?;
@@ -118,6 +120,7 @@ impl AdapterSession {
             source: source.clone(),
             options: options.clone(),
             open: None,
+            used: Usage::default(),
         };
         session.open = Some(session.start()?);
         Ok(session)
@@ -190,6 +193,7 @@ impl AdapterSession {
         let taken = item.and_then(|item| open.guest.take(phase, item));
         if open.guest.is_large() && !open.born_large && !open.guest.is_dead() {
             // Its room goes with it, so that nobody else's memory comes beside it.
+            self.used = self.usage();
             self.open = None;
         } else {
             open.guest.store.data_mut().room.release();

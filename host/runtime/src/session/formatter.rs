@@ -11,7 +11,7 @@ use wasmtime::component::{Resource, ResourceAny};
 
 /// A formatter with the document it works on.
 pub struct FormatterSession {
-    guest: Guest,
+    pub(super) guest: Guest,
     bindings: OutputFormatter,
     session: ResourceAny,
 }
@@ -27,7 +27,7 @@ impl FormatterSession {
     ) -> Result<Self, PluginFailure> {
         let mut guest = Guest::new(plugin, context, Some(OutputTree::new(output)));
         let Entry::Formatter(pre) = &plugin.entry else {
-            let why = format!("it is an {} and formats no pages", plugin.world().name());
+            let why = format!("it is {} and formats no pages", plugin.world().with_article());
             return Err(guest.failure(Phase::Instantiate, Cause::Trap(why), Vec::new()));
         };
         let bindings = guest.call(Phase::Instantiate, |store| pre.instantiate(store).map(Ok))?;

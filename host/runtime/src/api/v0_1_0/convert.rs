@@ -218,6 +218,7 @@ impl From<&doc::PageInfo> for types::PageInfo {
         Self {
             index: i.index,
             number: i.number,
+            part: i.part.clone(),
             outcome,
             recovery,
             width: i.width,

@@ -5,11 +5,12 @@
 
 mod files;
 mod images;
+mod pdf;
+mod regions;
 
-use super::NoPdf;
 use super::convert::{MESSAGE_BYTES, all, cut};
 use super::imports::types::{HostError, QuotaHit};
-use super::imports::{control, log, ocr, page, pdf, source, text_layer, types};
+use super::imports::{control, log, page, source, text_layer, types};
 use crate::limits::Quota;
 use crate::source::Source;
 use crate::state::{ImageHandle, PANIC, PageHandle, State};
@@ -40,6 +41,11 @@ impl State {
 
     /// The plugin's view of a reached limit, which is written down as well.
     fn quota(&mut self, quota: Quota, limit: u64) -> HostError {
+        self.quota_used(quota, limit, limit)
+    }
+
+    /// The same, of which `used` has been used.
+    fn quota_used(&mut self, quota: Quota, limit: u64, used: u64) -> HostError {
         self.hit(quota, limit);
         let what = match quota {
             Quota::Memory | Quota::Stack => types::Quota::Memory,
@@ -47,15 +53,14 @@ impl State {
             Quota::OutputBytes => types::Quota::OutputBytes,
             Quota::OutputFiles => types::Quota::OutputFiles,
             Quota::FileBytes => types::Quota::FileBytes,
-            Quota::Handles | Quota::CallBytes | Quota::HostCalls => types::Quota::HostCalls,
+            Quota::Handles => types::Quota::Handles,
+            Quota::CallBytes => types::Quota::CallBytes,
+            Quota::HostCalls => types::Quota::HostCalls,
             Quota::LogBytes => types::Quota::LogBytes,
             Quota::ImageBytes => types::Quota::ImageBytes,
+            Quota::Gpu => types::Quota::Gpu,
         };
-        HostError::Quota(QuotaHit {
-            what,
-            limit,
-            used: limit,
-        })
+        HostError::Quota(QuotaHit { what, limit, used })
     }
 
     /// Keeps a value for the plugin and answers its handle.
@@ -180,47 +185,6 @@ impl source::HostSource for State {
     fn drop(&mut self, this: Resource<Source>) -> Result<()> {
         self.table.delete(this)?;
         Ok(())
-    }
-}
-
-impl pdf::Host for State {}
-
-impl pdf::HostDocument for State {
-    fn open(&mut self, _: Resource<Source>, _: Option<String>) -> Answer<Resource<NoPdf>> {
-        self.enter()?;
-        not_granted("pdf.render")
-    }
-
-    fn page_count(&mut self, this: Resource<NoPdf>) -> Result<u32> {
-        match *self.table.get(&this)? {}
-    }
-
-    fn page_size(&mut self, this: Resource<NoPdf>, _: u32) -> Answer<(f32, f32)> {
-        match *self.table.get(&this)? {}
-    }
-
-    fn render(&mut self, this: Resource<NoPdf>, _: u32, _: f32) -> Answer<Resource<ImageHandle>> {
-        match *self.table.get(&this)? {}
-    }
-
-    fn text_layer(&mut self, this: Resource<NoPdf>, _: u32) -> Answer<Option<text_layer::Layer>> {
-        match *self.table.get(&this)? {}
-    }
-
-    fn drop(&mut self, this: Resource<NoPdf>) -> Result<()> {
-        self.table.delete(this)?;
-        Ok(())
-    }
-}
-
-impl ocr::Host for State {
-    fn recognize(
-        &mut self,
-        _: Resource<ImageHandle>,
-        _: Vec<ocr::Region>,
-    ) -> Answer<Vec<std::result::Result<ocr::Recognition, HostError>>> {
-        self.enter()?;
-        not_granted("ocr.recognize")
     }
 }
 

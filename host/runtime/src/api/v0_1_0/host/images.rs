@@ -60,7 +60,7 @@ impl State {
     }
 
     /// The pixels inside an image's view, copied only where the view is a part.
-    fn view(&self, image: &Resource<ImageHandle>) -> Result<PageImage> {
+    pub(super) fn view(&self, image: &Resource<ImageHandle>) -> Result<PageImage> {
         let handle = self.table.get(image)?;
         if handle.area == handle.image.bounds() {
             return Ok(handle.image.clone());
