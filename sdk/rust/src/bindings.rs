@@ -76,6 +76,7 @@ pub mod page_processor {
         world: "page-processor",
         pub_export_macro: true,
         runtime_path: "ocr_plugin::wit_bindgen::rt",
+        additional_derives: [PartialEq],
         with: {
             "ocr-host:plugin/types@0.1.0": crate::bindings::host::types,
             "ocr-host:plugin/log@0.1.0": crate::bindings::host::log,

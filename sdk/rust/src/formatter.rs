@@ -34,5 +34,16 @@ macro_rules! export_formatter {
         #[cfg(not(target_arch = "wasm32"))]
         const _: fn(&$crate::DocInfo, $crate::Config) -> $crate::Result<$formatter> =
             <$formatter as $crate::Formatter>::open;
+
+        /// The native build of this plugin at work, for those who compare it with its component.
+        #[cfg(not(target_arch = "wasm32"))]
+        #[doc(hidden)]
+        pub fn format_natively(
+            doc: &$crate::DocInfo,
+            config_json: &str,
+            pages: Vec<$crate::PageData>,
+        ) -> $crate::testing::Run {
+            $crate::testing::format::<$formatter>(doc, config_json, pages)
+        }
     };
 }

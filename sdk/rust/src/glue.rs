@@ -3,7 +3,7 @@
 use crate::adapter::{Adapter, Item, OpenOptions};
 use crate::bindings::{input_adapter, output_formatter, page_processor};
 use crate::formatter::Formatter;
-use crate::processor::{Edit, Processor};
+use crate::processor::{DocumentEdit, Edit, Processor};
 use crate::source::Source;
 use crate::{Config, DocInfo, Error, Page, host, log};
 use std::cell::RefCell;
@@ -76,6 +76,10 @@ impl<T: Processor + 'static> page_processor::processor::GuestSession for Process
         Ok(page_processor::processor::Session::new(Self(RefCell::new(
             session,
         ))))
+    }
+
+    fn edit_document(&self) -> Result<Vec<DocumentEdit>, Error> {
+        self.0.borrow_mut().edit_document()
     }
 
     fn process(&self, page: &host::Page) -> Result<Vec<Edit>, Error> {

@@ -10,13 +10,13 @@ mod imports {
     pub use crate::bindings::host::pdf::Document as PdfDocument;
     pub use crate::bindings::host::source::Source;
     pub use crate::bindings::host::{control, log, ocr};
-    use crate::{HostError, PageInfo};
+    use crate::{HostError, PageInfo, Raster};
 
     pub fn lent_raster(page: &super::Page) -> Result<Image, HostError> {
         page.raster()
     }
 
-    pub fn test_raster(_: &PageInfo) -> Result<Image, HostError> {
+    pub fn test_raster(_: &PageInfo, _: Option<&Raster>) -> Result<Image, HostError> {
         Err(HostError::Denied(
             "this page was made from data and has no raster".to_owned(),
         ))

@@ -65,8 +65,8 @@ pub use adapter::Adapter;
 pub use config::Config;
 pub use error::Result;
 pub use formatter::Formatter;
-pub use page::{Page, PageData};
-pub use processor::{Edit, Processor};
+pub use page::{Page, PageData, Raster};
+pub use processor::{DocumentEdit, Edit, NewCell, Processor};
 pub use types::*;
 #[doc(hidden)]
 pub use wit_bindgen;

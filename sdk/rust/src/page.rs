@@ -1,6 +1,6 @@
 //! One recognised page, fetched from the host piece by piece and each piece once.
 
-use crate::image::Image;
+use crate::image::{Image, PixelFormat};
 use crate::{Anchor, Cell, HostError, Line, PageInfo, Slice, Span, Word, host};
 use std::cell::OnceCell;
 
@@ -10,6 +10,8 @@ use std::cell::OnceCell;
 pub struct Page<'a> {
     lent: Option<&'a host::Page>,
     parts: Parts,
+    /// Of a page made from data.
+    raster: Option<Raster>,
 }
 
 #[derive(Debug, Default)]
@@ -49,6 +51,21 @@ pub struct PageData {
     pub anchors: Vec<Anchor>,
     /// See [`Page::raw`].
     pub raw: String,
+    /// See [`Page::raster`]; `None` makes a white one.
+    pub raster: Option<Raster>,
+}
+
+/// The pixels of a page that no host lends.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Raster {
+    /// Width, px.
+    pub width: u32,
+    /// Height, px.
+    pub height: u32,
+    /// How a pixel is stored.
+    pub format: PixelFormat,
+    /// Rows from the top, without padding.
+    pub pixels: Vec<u8>,
 }
 
 impl<'a> Page<'a> {
@@ -58,10 +75,11 @@ impl<'a> Page<'a> {
         Self {
             lent: Some(page),
             parts: Parts::default(),
+            raster: None,
         }
     }
 
-    /// A page made of `data`, for tests. It has no raster.
+    /// A page made of `data`, for tests.
     pub fn from_data(data: PageData) -> Page<'static> {
         let parts = Parts::default();
         let _ = parts
@@ -75,7 +93,11 @@ impl<'a> Page<'a> {
         let _ = parts.cells.set(data.cells);
         let _ = parts.markdown.set((data.markdown, data.anchors));
         let _ = parts.raw.set(data.raw);
-        Page { lent: None, parts }
+        Page {
+            lent: None,
+            parts,
+            raster: data.raster,
+        }
     }
 
     fn fetch<'p, T>(&'p self, cell: &'p OnceCell<T>, get: impl FnOnce(&host::Page) -> T) -> &'p T {
@@ -158,7 +180,7 @@ impl<'a> Page<'a> {
     pub fn raster(&self) -> Result<Image, HostError> {
         match self.lent {
             Some(page) => host::lent_raster(page).map(Image),
-            None => host::test_raster(self.info()).map(Image),
+            None => host::test_raster(self.info(), self.raster.as_ref()).map(Image),
         }
     }
 

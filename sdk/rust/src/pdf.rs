@@ -1,6 +1,7 @@
 //! Capability `pdf.render`: the host's own PDF renderer, in a process of its own.
 
 use crate::adapter::TextLayer;
+pub use crate::bindings::host::pdf::OpenError;
 use crate::image::Image;
 use crate::source::Source;
 use crate::{HostError, host};
@@ -11,7 +12,7 @@ pub struct Document(host::PdfDocument);
 
 impl Document {
     /// Opens a PDF.
-    pub fn open(source: &Source, password: Option<&str>) -> Result<Self, HostError> {
+    pub fn open(source: &Source, password: Option<&str>) -> Result<Self, OpenError> {
         host::PdfDocument::open(&source.0, password).map(Self)
     }
 

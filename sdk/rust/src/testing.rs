@@ -17,9 +17,11 @@
 //! ```
 
 use crate::adapter::{Adapter, Item, OpenOptions};
+use crate::image::Encoding;
 use crate::{
-    Anchor, BlockKind, Cell, CellKind, Config, Diagnostic, DocInfo, Formatter, Line, Page, PageData,
-    PageInfo, Quad, Rect, Result, Severity, Slice, Span, Word, image::Image, source::Source,
+    Anchor, BlockKind, Cell, CellKind, Config, Diagnostic, DocInfo, DocumentEdit, Edit, Formatter, Line,
+    Page, PageData, PageInfo, Processor, Quad, Raster, Rect, Result, Severity, Slice, Span, Word,
+    image::Image, source::Source,
 };
 use std::cell::RefCell;
 
@@ -92,6 +94,50 @@ pub fn format_with<F: Formatter>(
     };
     let result = run();
     host::take(result)
+}
+
+/// What a processor answered.
+#[derive(Debug)]
+pub struct Processed {
+    /// The changes to the document, as far as it was opened.
+    pub document: Result<Vec<DocumentEdit>>,
+    /// The changes to each page; an error ends nothing, as in the host.
+    pub pages: Vec<Result<Vec<Edit>>>,
+    /// What it reported.
+    pub diagnostics: Vec<Diagnostic>,
+    /// What it logged.
+    pub log: Vec<(Severity, String)>,
+}
+
+/// Runs a processor over `pages` with everything granted. Where it can't be opened, `document` says why and there are no
+/// pages. Edits are answered and not made: what the host makes of each is the contract's.
+pub fn process<P: Processor>(doc: &DocInfo, config_json: &str, pages: Vec<PageData>) -> Processed {
+    process_with::<P>(Grants::default(), doc, config_json, pages)
+}
+
+/// Runs a processor over `pages` with these capabilities.
+pub fn process_with<P: Processor>(
+    grants: Grants,
+    doc: &DocInfo,
+    config_json: &str,
+    pages: Vec<PageData>,
+) -> Processed {
+    host::reset(grants);
+    let (document, answers) = match P::open(doc, Config::new(config_json)) {
+        Ok(mut processor) => {
+            let document = processor.edit_document();
+            let pages = pages.into_iter().map(Page::from_data);
+            (document, pages.map(|page| processor.process(&page)).collect())
+        }
+        Err(error) => (Err(error), Vec::new()),
+    };
+    let run = host::take(Ok(()));
+    Processed {
+        document,
+        pages: answers,
+        diagnostics: run.diagnostics,
+        log: run.log,
+    }
 }
 
 /// Opens an input with an adapter.
@@ -283,8 +329,17 @@ impl PageBuilder {
     }
 }
 
+/// Turns pixels into a file of an encoding, with a quality of 1 ..= 100.
+pub type Encoder = fn(&Raster, Encoding, u8) -> Vec<u8>;
+
+/// Lets the in-memory host of this thread encode images; it has no encoders of its own.
+pub fn encode_with(encoder: Encoder) {
+    ENCODER.set(Some(encoder));
+}
+
 thread_local! {
     static HOST: RefCell<host::State> = RefCell::new(host::State::default());
+    static ENCODER: std::cell::Cell<Option<Encoder>> = const { std::cell::Cell::new(None) };
 }
 
 /// The in-memory host.
@@ -296,7 +351,7 @@ thread_local! {
 pub mod host {
     use super::{Grants, HOST, Run};
     use crate::bindings::host::image::{Encoding, PixelFormat};
-    use crate::{Diagnostic, HostError, PageInfo, Rect, Severity};
+    use crate::{Diagnostic, HostError, PageInfo, Raster, Rect, Severity};
     use std::rc::Rc;
 
     type Answer<T> = Result<T, HostError>;
@@ -336,9 +391,17 @@ pub mod host {
         Err(denied("pages are lent in components only"))
     }
 
-    pub fn test_raster(info: &PageInfo) -> Answer<Image> {
+    pub fn test_raster(info: &PageInfo, raster: Option<&Raster>) -> Answer<Image> {
         if !state(|s| s.grants.raster) {
             return Err(denied("capability `page.raster` is not granted"));
+        }
+        if let Some(raster) = raster {
+            return Ok(Image {
+                width: raster.width,
+                height: raster.height,
+                format: raster.format,
+                pixels: raster.pixels.clone().into(),
+            });
         }
         let pixels = vec![255; info.width as usize * info.height as usize];
         Ok(Image {
@@ -622,26 +685,60 @@ pub mod host {
             self.write(text.as_bytes())
         }
 
-        /// The in-memory host has no encoders: it writes what it was asked to encode.
-        pub fn write_image(&self, image: &Image, encoding: Encoding, _quality: u8) -> Answer<u64> {
-            let text = format!("<{} {}x{}>", encoding.extension(), image.width, image.height);
-            self.write(text.as_bytes())?;
-            Ok(text.len() as u64)
+        /// Without an encoder ([`encode_with`](super::encode_with)) it writes what it was asked to encode.
+        pub fn write_image(&self, image: &Image, encoding: Encoding, quality: u8) -> Answer<u64> {
+            let bytes = match encoded(image, encoding, quality) {
+                Some(bytes) => bytes,
+                None => format!("<{} {}x{}>", encoding.extension(), image.width, image.height).into_bytes(),
+            };
+            self.write(&bytes)?;
+            Ok(bytes.len() as u64)
         }
 
-        pub fn write_image_base64(&self, image: &Image, encoding: Encoding, _quality: u8) -> Answer<u64> {
-            let text = format!("{}-{}x{}", encoding.extension(), image.width, image.height);
+        pub fn write_image_base64(&self, image: &Image, encoding: Encoding, quality: u8) -> Answer<u64> {
+            let text = match encoded(image, encoding, quality) {
+                Some(bytes) => base64(&bytes),
+                None => format!("{}-{}x{}", encoding.extension(), image.width, image.height),
+            };
             self.write(text.as_bytes())?;
             Ok(text.len() as u64)
         }
+    }
+
+    fn encoded(image: &Image, encoding: Encoding, quality: u8) -> Option<Vec<u8>> {
+        let encode = super::ENCODER.get()?;
+        let raster = Raster {
+            width: image.width,
+            height: image.height,
+            format: image.format,
+            pixels: image.pixels.to_vec(),
+        };
+        Some(encode(&raster, encoding, quality))
+    }
+
+    fn base64(bytes: &[u8]) -> String {
+        const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
+        for chunk in bytes.chunks(3) {
+            let byte = |at: usize| u32::from(chunk.get(at).copied().unwrap_or_default());
+            let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
+            for digit in 0..4 {
+                match digit <= chunk.len() {
+                    true => text.push(char::from(DIGITS[(bits >> (18 - 6 * digit)) as usize & 63])),
+                    false => text.push('='),
+                }
+            }
+        }
+        text
     }
 
     #[derive(Debug)]
     pub struct PdfDocument(());
 
     impl PdfDocument {
-        pub fn open(_: &Source, _password: Option<&str>) -> Answer<PdfDocument> {
-            Err(denied("capability `pdf.render` is not granted"))
+        pub fn open(_: &Source, _password: Option<&str>) -> Result<PdfDocument, crate::pdf::OpenError> {
+            let refused = denied("capability `pdf.render` is not granted");
+            Err(crate::pdf::OpenError::Host(refused))
         }
 
         pub fn page_count(&self) -> u32 {

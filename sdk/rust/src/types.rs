@@ -157,6 +157,7 @@ impl PageInfo {
         Self {
             index,
             number,
+            part: None,
             outcome: Outcome::Complete,
             recovery: Recovery::None,
             width,
