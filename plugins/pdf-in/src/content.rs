@@ -124,6 +124,44 @@ fn filters<'a>(dict: &Dict<'a>) -> Vec<Name<'a>> {
     }
 }
 
+/// Flags of annotations that are not shown: hidden, and not to be viewed (ISO 32000-1, table 165).
+const UNSEEN: u32 = 1 << 1 | 1 << 5;
+
+/// Annotations of a page that show something and do not say how: form fields with a value, marks on text and drawings
+/// without an appearance. Viewers draw them all the same; the renderer here leaves them out and says nothing.
+pub fn bare_annotations(page: &Page<'_>) -> u32 {
+    let Some(annotations) = page.raw().get::<Array<'_>>("Annots") else {
+        return 0;
+    };
+    let bare = annotations.iter::<Dict<'_>>().filter(|annotation| {
+        let is_seen = annotation.get::<u32>("F").unwrap_or(0) & UNSEEN == 0;
+        let has_appearance = annotation.get::<Dict<'_>>("AP").is_some();
+        is_seen && !has_appearance && shows_something(annotation)
+    });
+    bare.count() as u32
+}
+
+fn shows_something(annotation: &Dict<'_>) -> bool {
+    let kind = annotation.get::<Name<'_>>("Subtype");
+    match kind.as_ref().map(|k| k.as_ref()) {
+        Some(b"Widget") => {
+            let parent = annotation.get::<Dict<'_>>("Parent");
+            let own = annotation.get::<Object<'_>>("V");
+            match own.or_else(|| parent.as_ref()?.get("V")) {
+                Some(Object::String(text)) => !text.as_bytes().is_empty(),
+                Some(Object::Name(name)) => name.as_ref() != b"Off",
+                Some(Object::Null(_)) | None => false,
+                Some(_) => true,
+            }
+        }
+        Some(
+            b"Highlight" | b"Underline" | b"StrikeOut" | b"Squiggly" | b"Square" | b"Circle" | b"Line"
+            | b"Polygon" | b"PolyLine" | b"Ink" | b"FreeText",
+        ) => true,
+        _ => false,
+    }
+}
+
 /// The first image that a page shows and no component could hold, decoded.
 pub fn giant_image(page: &Page<'_>) -> Option<ImageSize> {
     let content = page.page_stream()?;
@@ -310,6 +348,32 @@ mod tests {
         );
         let inline = b"BI /W 60000 /H 40000 /CS /G /BPC 1 ID \0 EI";
         assert_eq!(find(inline, &[]), Some((60_000, 40_000)));
+    }
+
+    #[test]
+    fn annotations_that_do_not_say_how_they_look_are_counted() {
+        let count = |annotations: &str| {
+            let pdf = with_content(&format!("/Annots [{annotations}]"), &[("", b"q")]);
+            bare_annotations(&pdf.pages()[0])
+        };
+        assert_eq!(count("<< /Subtype /Widget /FT /Tx /V (Zacznij) >>"), 1);
+        assert_eq!(
+            count("<< /Subtype /Widget /FT /Btn /V /Yes >> << /Subtype /Highlight >>"),
+            2
+        );
+        assert_eq!(count("<< /Subtype /Widget /Parent << /V (inherited) >> >>"), 1);
+        let nothing = "<< /Subtype /Link >> << /Subtype /Widget /V () >> << /Subtype /Widget /V /Off >> << /Subtype /Popup >>";
+        assert_eq!(count(nothing), 0);
+        assert_eq!(
+            count("<< /Subtype /Widget /V (x) /F 2 >> << /Subtype /Ink /F 32 >>"),
+            0,
+            "hidden"
+        );
+        assert_eq!(
+            count("<< /Subtype /Widget /V (x) /AP << /N 5 0 R >> >>"),
+            0,
+            "it says how"
+        );
     }
 
     #[test]

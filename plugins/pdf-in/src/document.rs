@@ -6,12 +6,14 @@
 //! into one buffer that is used again and again.
 
 use crate::content::{self, Content, ImageSize};
+use crate::text::{self, Text};
 use hayro::hayro_interpret::{InterpreterSettings, InterpreterWarning, RenderContent, TransformExt};
 use hayro::hayro_syntax::{DecryptionError, LoadPdfError, Pdf, PdfData, page::Page};
 use hayro::kurbo::Affine;
 use hayro::vello_cpu::color::palette::css::WHITE;
 use hayro::vello_cpu::{PixmapMut, RasterizerSettings, RenderContext, Resources, TargetInit};
 use hayro::{RenderCache, RenderSettings};
+use ocr_plugin::adapter::LayerWord;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -40,6 +42,16 @@ pub enum OpenError {
     Damaged,
     /// It has no page.
     NoPages,
+}
+
+impl OpenError {
+    /// Whether another renderer may know more: a password is a password.
+    pub fn may_open_elsewhere(self) -> bool {
+        matches!(
+            self,
+            OpenError::Encryption | OpenError::Damaged | OpenError::NoPages
+        )
+    }
 }
 
 /// What went wrong on a page that was drawn all the same; how often.
@@ -162,6 +174,15 @@ impl Document {
         Some(plan(width, height, unit, dpi, max_pixels))
     }
 
+    /// The words of page `index`, in pixels of the raster that `plan` makes.
+    pub fn words(&self, index: u32, plan: &Plan, which: Text) -> Vec<LayerWord> {
+        let Some(page) = self.pdf.pages().get(index as usize) else {
+            return Vec::new();
+        };
+        let interpreter = settings(self.draw_annotations, Arc::new([const { AtomicU32::new(0) }; 3]));
+        text::words(page, to_raster(page, plan), interpreter, which)
+    }
+
     /// Draws page `index` on white and hands its rows over as RGB, band by band from the top: first row and bytes. The
     /// outer error is a lack of memory, bytes asked for; the inner one is the taker's.
     pub fn draw<E>(
@@ -198,13 +219,17 @@ impl Document {
             }
             first += rows;
         }
+        let bare = match self.draw_annotations {
+            true => content::bare_annotations(page),
+            false => 0,
+        };
         self.kept_bytes += page.page_stream().map_or(0, <[u8]>::len);
         self.kept_pages += 1;
         let count = |i: usize| warnings[i].load(Ordering::Relaxed);
         Ok(Ok(Findings {
             fonts: count(0),
             images: count(1),
-            annotations: count(2),
+            annotations: count(2) + bare,
         }))
     }
 
@@ -221,7 +246,8 @@ impl Document {
     }
 }
 
-fn plan(width: f32, height: f32, unit: f32, dpi: f32, max_pixels: f64) -> Plan {
+/// How a page of this size (in its own units of `unit` points) is drawn.
+pub fn plan(width: f32, height: f32, unit: f32, dpi: f32, max_pixels: f64) -> Plan {
     let sane = |v: f32| {
         if v.is_finite() {
             (v * unit).clamp(1.0, LONGEST_POINTS)
@@ -251,6 +277,11 @@ fn plan(width: f32, height: f32, unit: f32, dpi: f32, max_pixels: f64) -> Plan {
     }
 }
 
+/// From a page's own coordinates to pixels.
+fn to_raster(page: &Page<'_>, plan: &Plan) -> Affine {
+    Affine::scale_non_uniform(plan.scale.0, plan.scale.1) * page.initial_transform(true).to_kurbo()
+}
+
 fn draw_band<'a>(
     page: &'a Page<'a>,
     cache: &RenderCache<'a>,
@@ -260,9 +291,7 @@ fn draw_band<'a>(
     first_row: u32,
     pixels: &mut [u8],
 ) {
-    let transform = Affine::translate((0.0, -f64::from(first_row)))
-        * Affine::scale_non_uniform(plan.scale.0, plan.scale.1)
-        * page.initial_transform(true).to_kurbo();
+    let transform = Affine::translate((0.0, -f64::from(first_row))) * to_raster(page, plan);
     hayro::render_into(
         page,
         cache,

@@ -1,17 +1,24 @@
 //! PDF files as page images, drawn by a pure-Rust renderer inside the sandbox: a file that is damaged, hostile or merely
 //! enormous can cost its own conversion and nothing else.
 //!
-//! `document.rs` and `content.rs` know PDF; this file knows the host.
+//! What can't be drawn in here (a file that does not open, an image larger than a component's memory, fonts and images
+//! that can't be decoded) is drawn by the host's own renderer where there is one and the host lets us have it; the report
+//! tells of each such page.
+//!
+//! `document.rs`, `content.rs` and `text.rs` know PDF; this file and `host.rs` know the host.
 
 #![forbid(unsafe_code)]
 
 pub mod content;
 pub mod document;
+mod host;
+pub mod text;
 
 use content::{Content, ImageSize};
-use document::{Document, Findings, OpenError, Plan};
-use ocr_plugin::adapter::{Adapter, InputPage, Item, OpenOptions};
-use ocr_plugin::image::{Canvas, PixelFormat};
+use document::{Document, Findings, OpenError, Plan, plan};
+use host::HostPdf;
+use ocr_plugin::adapter::{Adapter, InputPage, Item, OpenOptions, TextLayer};
+use ocr_plugin::image::{Canvas, Image, PixelFormat};
 use ocr_plugin::source::Source;
 use ocr_plugin::{Config, Diagnostic, DocInfo, Error, Result, Severity, control, log};
 use serde::Deserialize;
@@ -24,6 +31,29 @@ const HEADER_WITHIN: usize = 1024;
 struct Settings {
     max_megapixels: f64,
     annotations: bool,
+    renderer: Renderer,
+    text_layer: TextSetting,
+}
+
+/// Who draws pages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Renderer {
+    /// This plugin, and the host where that fails.
+    Auto,
+    /// This plugin alone.
+    Hayro,
+    /// The host alone.
+    Pdfium,
+}
+
+/// Which words are handed over with a page.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum TextSetting {
+    None,
+    Visible,
+    All,
 }
 
 impl Default for Settings {
@@ -31,6 +61,8 @@ impl Default for Settings {
         Self {
             max_megapixels: 40.0,
             annotations: true,
+            renderer: Renderer::Auto,
+            text_layer: TextSetting::None,
         }
     }
 }
@@ -53,8 +85,11 @@ impl Settings {
 /// An open PDF.
 pub struct PdfIn {
     name: String,
-    document: Document,
-    max_pixels: f64,
+    /// None where the host alone draws it.
+    document: Option<Document>,
+    host: HostPdf,
+    pages: u32,
+    settings: Settings,
 }
 
 impl Adapter for PdfIn {
@@ -71,58 +106,196 @@ impl Adapter for PdfIn {
     fn open(source: Source, options: OpenOptions) -> Result<Self> {
         let settings = Settings::from(&options.config)?;
         let name = source.name();
-        let bytes = source.read_all()?;
-        drop(source);
-        let document = Document::open(bytes, options.password.as_deref(), settings.annotations)
-            .map_err(|e| refusal(&name, e))?;
-        for finding in losses(&document) {
-            log::report(&finding);
+        let opened = match settings.renderer {
+            Renderer::Pdfium => None,
+            _ => Some(Document::open(
+                source.read_all()?,
+                options.password.as_deref(),
+                settings.annotations,
+            )),
+        };
+        let mut host = HostPdf::new(source, options.password);
+        let (document, pages) = match opened {
+            Some(Ok(document)) => {
+                losses(&document).iter().for_each(log::report);
+                let pages = document.page_count();
+                (Some(document), pages)
+            }
+            Some(Err(e)) if settings.renderer == Renderer::Auto && e.may_open_elsewhere() => {
+                let pages = match host.open()? {
+                    Ok(document) if document.page_count() > 0 => document.page_count(),
+                    _ => return Err(refusal(&name, e)),
+                };
+                let why = "it can't be read inside the sandbox, so the host's renderer draws its pages";
+                log::report(&Diagnostic::new(Severity::Note, RENDERED_BY, why));
+                (None, pages)
+            }
+            Some(Err(e)) => return Err(refusal(&name, e)),
+            None => match host.open()? {
+                Ok(document) => (None, document.page_count()),
+                Err(why) => {
+                    let why = format!("`{name}` can't be opened by the host's renderer: {why}");
+                    return Err(Error::failed("no-renderer", why));
+                }
+            },
+        };
+        if pages == 0 {
+            return Err(refusal(&name, OpenError::NoPages));
         }
         Ok(Self {
             name,
             document,
-            max_pixels: settings.max_megapixels * 1e6,
+            host,
+            pages,
+            settings,
         })
     }
 
     fn info(&self) -> DocInfo {
         DocInfo {
-            pages: Some(self.document.page_count()),
-            title: self.document.title(),
+            pages: Some(self.pages),
+            title: self.document.as_ref().and_then(Document::title),
             ..DocInfo::new(&self.name, "application/pdf")
         }
     }
 
     fn read(&mut self, index: u32, dpi: f32) -> Result<Option<Item>> {
-        let Some(plan) = self.document.plan(index, dpi, self.max_pixels) else {
+        if index >= self.pages {
             return Ok(None);
-        };
+        }
         let number = index + 1;
+        let max_pixels = self.settings.max_megapixels * 1e6;
+        let planned = |(width, height)| plan(width, height, 1.0, dpi, max_pixels);
+        let drawn = match &mut self.document {
+            None => None,
+            Some(document) => {
+                let plan = document.plan(index, dpi, max_pixels);
+                let plan = plan.ok_or_else(|| Error::invalid_input(format!("there is no page {number}")))?;
+                Some((draw(document, index, plan)?, plan))
+            }
+        };
+        let (image, plan) = match drawn {
+            None => match self.host.draw(index, None, planned)? {
+                Ok(drawn) => drawn,
+                Err(why) => return Err(undrawn(&why).on_page(number)),
+            },
+            Some((Drawn::Whole(image), plan)) => (image, plan),
+            Some((Drawn::Wanting(image, wants), plan)) => match self.elsewhere(index, plan)? {
+                Some(by_host) => {
+                    drop(image);
+                    tell_renderer(number, &wants.reason);
+                    (by_host, plan)
+                }
+                None => {
+                    wants
+                        .diagnostics
+                        .into_iter()
+                        .for_each(|d| log::report(&d.on_page(number)));
+                    (image, plan)
+                }
+            },
+            Some((Drawn::Not(error), plan)) => match self.elsewhere(index, plan)? {
+                Some(by_host) => {
+                    tell_renderer(number, &error.message());
+                    (by_host, plan)
+                }
+                None => return Err(error.on_page(number)),
+            },
+        };
         if plan.reduced {
             log::report(&reduced(&plan, dpi).on_page(number));
         }
-        if let Some(size) = self.document.giant_image(index) {
-            return Err(giant(&size).on_page(number));
-        }
-        let mut canvas = Canvas::new(plan.width, plan.height, PixelFormat::Rgb8)?;
-        let drawn = self.document.draw(index, &plan, |first, rows| {
-            canvas.write_rows(first, rows)?;
-            control::checkpoint()
-        });
-        let findings = drawn.map_err(|bytes| no_memory(&self.name, number, &plan, bytes))??;
-        for finding in describe(&findings)
-            .into_iter()
-            .chain(undecodable(self.document.content(index)))
+        if let Some(document) = &self.document
+            && let Some(lost) = undecodable(document.content(index))
         {
-            log::report(&finding.on_page(number));
+            log::report(&lost.on_page(number));
         }
+        let text_layer = self.text_layer(index, &plan)?;
         Ok(Some(Item::Page(InputPage {
-            image: canvas.finish()?,
-            dpi: plan.dpi,
+            // What was drawn may be smaller than what was planned.
+            dpi: 72.0 * image.width() as f32 / plan.width_points,
+            image,
             width_points: plan.width_points,
             height_points: plan.height_points,
-            text_layer: None,
+            text_layer,
         })))
+    }
+}
+
+/// How drawing a page in here ended.
+enum Drawn {
+    Whole(Image),
+    /// Something is missing from it.
+    Wanting(Image, Wants),
+    Not(Error),
+}
+
+/// What a page lacks, for people and in one line.
+struct Wants {
+    diagnostics: Vec<Diagnostic>,
+    reason: String,
+}
+
+/// The code of the note about pages that the host's renderer has drawn.
+const RENDERED_BY: &str = "rendered-by";
+
+fn tell_renderer(number: u32, reason: &str) {
+    // What to try, behind the reason, is for those who have no other renderer.
+    let reason = reason.split(';').next().unwrap_or(reason);
+    let message = format!("drawn by the host's renderer (pdfium): {reason}");
+    log::report(&Diagnostic::new(Severity::Note, RENDERED_BY, message).on_page(number));
+}
+
+fn undrawn(why: &str) -> Error {
+    Error::failed("not-drawn", format!("the host's renderer can't draw it: {why}"))
+}
+
+/// Draws a page in here. The outer error ends it for good: nobody wants it any more, or a limit was met.
+fn draw(document: &mut Document, index: u32, plan: Plan) -> Result<Drawn> {
+    if let Some(size) = document.giant_image(index) {
+        return Ok(Drawn::Not(giant(&size)));
+    }
+    let mut canvas = Canvas::new(plan.width, plan.height, PixelFormat::Rgb8)?;
+    let drawn = document.draw(index, &plan, |first, rows| {
+        canvas.write_rows(first, rows)?;
+        control::checkpoint()
+    });
+    let findings = match drawn {
+        Ok(findings) => findings?,
+        Err(bytes) => return Ok(Drawn::Not(no_memory(&plan, bytes))),
+    };
+    let image = canvas.finish()?;
+    let diagnostics = describe(&findings);
+    if diagnostics.is_empty() {
+        return Ok(Drawn::Whole(image));
+    }
+    let messages: Vec<&str> = diagnostics.iter().map(|d| d.message.as_str()).collect();
+    let reason = format!("inside the sandbox {}", messages.join(", "));
+    Ok(Drawn::Wanting(image, Wants { diagnostics, reason }))
+}
+
+impl PdfIn {
+    /// A page as the host draws it, where it may and can.
+    fn elsewhere(&mut self, index: u32, plan: Plan) -> Result<Option<Image>> {
+        if self.settings.renderer != Renderer::Auto {
+            return Ok(None);
+        }
+        let drawn = self.host.draw(index, Some(plan), |_| plan)?;
+        Ok(drawn.ok().map(|(image, _)| image))
+    }
+
+    /// The words of a page, from whoever knows the document.
+    fn text_layer(&mut self, index: u32, plan: &Plan) -> Result<Option<TextLayer>> {
+        let which = match self.settings.text_layer {
+            TextSetting::None => return Ok(None),
+            TextSetting::Visible => text::Text::Visible,
+            TextSetting::All => text::Text::All,
+        };
+        let Some(document) = &self.document else {
+            return self.host.words(index, plan.width);
+        };
+        let words = document.words(index, plan, which);
+        Ok((!words.is_empty()).then_some(TextLayer { words }))
     }
 }
 
@@ -194,15 +367,15 @@ fn reduced(plan: &Plan, asked: f32) -> Diagnostic {
     Diagnostic::new(Severity::Note, "raster-reduced", message)
 }
 
-fn no_memory(name: &str, number: u32, plan: &Plan, bytes: usize) -> Error {
+fn no_memory(plan: &Plan, bytes: usize) -> Error {
     let message = format!(
-        "page {number} of `{name}` needs {} MB to be drawn in {} x {} px, more than this plugin's memory has left; \
-         lower --dpi or raise the limit",
+        "it needs {} MB to be drawn in {} x {} px, more than this plugin's memory has left; lower --dpi or raise the \
+         limit",
         bytes.div_ceil(1_000_000),
         plan.width,
         plan.height
     );
-    Error::failed("out-of-memory", message).on_page(number)
+    Error::failed("out-of-memory", message)
 }
 
 /// What the user should know about a page that was drawn all the same.

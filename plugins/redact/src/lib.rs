@@ -1,0 +1,120 @@
+//! Erases what must not be read by others: addresses, numbers, names and patterns, from every copy of a page's text.
+//!
+//! The plugin says which bytes of the arena are to go; the host takes them out of spans, lines, words, cells, markup,
+//! raw output and picture. A page on which it fails is withheld, as its manifest says. What it found is told by kind
+//! and number, never by its text.
+
+#![forbid(unsafe_code)]
+
+mod checks;
+mod find;
+mod kinds;
+mod markup;
+mod page;
+mod settings;
+mod terms;
+mod text;
+
+use find::{Counts, Finder};
+use ocr_plugin::{Config, Diagnostic, DocInfo, DocumentEdit, Edit, Page, Processor, Result, Severity, log};
+use settings::Wanted;
+use text::Source;
+
+/// What stands in a title for what was there, as in pages.
+const IN_TITLE: &str = "█";
+/// The same in a file name, where signs may be refused.
+const IN_NAME: &str = "redacted";
+
+struct Redact {
+    finder: Finder,
+    title: Option<String>,
+    name: String,
+}
+
+impl Processor for Redact {
+    fn open(doc: &DocInfo, config: Config) -> Result<Self> {
+        Ok(Self {
+            finder: Finder::new(Wanted::new(&config)?),
+            title: doc.title.clone(),
+            name: doc.name.clone(),
+        })
+    }
+
+    fn edit_document(&mut self) -> Result<Vec<DocumentEdit>> {
+        let mut edits = Vec::new();
+        let mut counts = Counts::new();
+        if let Some(title) = &self.title
+            && let Some(redacted) = self.redacted(title, false, &mut counts)
+        {
+            edits.push(DocumentEdit::SetTitle(Some(redacted)));
+        }
+        if let Some(redacted) = self.redacted(&self.name, true, &mut counts) {
+            edits.push(DocumentEdit::SetName(redacted));
+        }
+        if !edits.is_empty() {
+            let told = Diagnostic::new(
+                Severity::Note,
+                "redacted",
+                format!("in the document's title and name: {}", in_words(&counts)),
+            );
+            log::report(&told);
+        }
+        Ok(edits)
+    }
+
+    fn process(&mut self, page: &Page) -> Result<Vec<Edit>> {
+        let (ranges, counts) = page::search(&self.finder, page);
+        if !ranges.is_empty() {
+            let told = Diagnostic::new(Severity::Note, "redacted", in_words(&counts));
+            log::report(&told.on_page(page.info().number));
+        }
+        Ok(ranges
+            .into_iter()
+            .map(|(from, to)| Edit::RedactText((from, to - from)))
+            .collect())
+    }
+}
+
+impl Redact {
+    /// A short text with what is wanted replaced; none where there is nothing to replace.
+    fn redacted(&self, text: &str, is_name: bool, counts: &mut Counts) -> Option<String> {
+        // In a file's name words are parted by what a name may hold; each such mark is one byte, like a space.
+        let spaced = is_name.then(|| text.replace(['_', '-', '.', '+'], " "));
+        let mut ranges = Vec::new();
+        let mut found = Counts::new();
+        for text in std::iter::once(text).chain(spaced.as_deref()) {
+            let mut source = Source::default();
+            source.plain(0, text);
+            for (name, count) in self.finder.search(&source, &mut ranges) {
+                let most = found.entry(name).or_default();
+                *most = count.max(*most);
+            }
+        }
+        for (name, count) in found {
+            *counts.entry(name).or_default() += count;
+        }
+        let mut out = String::new();
+        let mut at = 0;
+        for (from, to) in page::apart(ranges) {
+            out.push_str(&text[at..from as usize]);
+            out.push_str(if is_name { IN_NAME } else { IN_TITLE });
+            at = to as usize;
+        }
+        out.push_str(&text[at..]);
+        (at > 0).then_some(out)
+    }
+}
+
+/// `2 email, 1 term`.
+fn in_words(counts: &Counts) -> String {
+    let all: Vec<String> = counts
+        .iter()
+        .map(|(name, count)| format!("{count} {name}"))
+        .collect();
+    all.join(", ")
+}
+
+ocr_plugin::export_processor!(Redact);
+
+#[cfg(test)]
+mod tests;
