@@ -2,14 +2,14 @@
 
 use crate::feed::{self, Fed, Feed, MAX_PAGES, PAGES_AHEAD};
 use crate::heard::Heard;
-use crate::plan::{AdapterPlan, Plan};
+use crate::plan::Plan;
+use crate::process::{Processed, Processors};
 use crate::report::{DocumentReport, DocumentStatus, Failure, PageReport, PageStatus, milliseconds};
 use crate::sink::PageSink;
+use crate::surest::surest;
 use ocr_document::{Diagnostic, Page, PageInfo, Severity};
 use ocr_engine::Ticket;
-use ocr_runtime::{
-    Context, DocumentOutput, FormatterOutput, FormatterSession, PluginEvents, PluginFailure, Source, sniff,
-};
+use ocr_runtime::{DocumentOutput, FormatterOutput, FormatterSession, PluginEvents, Source};
 use sha2::{Digest, Sha256};
 use std::collections::HashSet;
 use std::io::Write;
@@ -19,11 +19,11 @@ use std::sync::Arc;
 use std::sync::mpsc::sync_channel;
 use std::time::Instant;
 
-/// Bytes of an input that adapters see before they are chosen.
-const HEAD_BYTES: usize = 4096;
-
 /// Bytes hashed at a time.
 const HASH_BYTES: usize = 1 << 20;
+
+/// The code of a quota that is used up.
+pub const QUOTA: &str = "quota";
 
 /// Where a document's output goes.
 pub enum Destination {
@@ -57,7 +57,10 @@ pub fn convert(plan: &Plan, input: &str, source: &Source, destination: Destinati
         report.status = DocumentStatus::Failure;
     } else if !report.errors.is_empty() || something_is_wrong || report.incomplete_pages().next().is_some() {
         report.status = if report.pages.iter().all(is_unread) || !wrote {
-            DocumentStatus::Failure
+            match report.errors.iter().all(|e| e.code == QUOTA) && !report.errors.is_empty() {
+                true => DocumentStatus::Skipped,
+                false => DocumentStatus::Failure,
+            }
         } else {
             DocumentStatus::PartialSuccess
         };
@@ -110,7 +113,7 @@ fn run(
     if source.is_empty() {
         return Err(Failure::new("invalid-input", "the file is empty"));
     }
-    let adapter = choose_adapter(plan, source, heard)?;
+    let adapter = surest(plan, source, &(heard.clone() as Arc<dyn PluginEvents>))?;
     report.adapter = Some(adapter.plugin.manifest().id.clone());
     let mut feed = Feed::open(plan, adapter, source, heard.clone()).map_err(|e| Failure::from(&e))?;
     let mut info = feed.info().map_err(|e| Failure::from(&e))?;
@@ -135,6 +138,9 @@ fn run(
         return Err(Failure::new("too-many-pages", message));
     }
     plan.events.document_opened(&report.input, info.selected);
+    // Output files keep the name that the user gave, whatever formatters are told.
+    let own_name = info.name.clone();
+    let mut processors = Processors::open(plan, &mut info, heard)?;
 
     let output = match &destination {
         Destination::Folder { folder, name } => {
@@ -145,7 +151,7 @@ fn run(
         Destination::Stream(_) => None,
     };
     let (mut stream, name) = match destination {
-        Destination::Stream(writer) => (Some(writer), info.name.clone()),
+        Destination::Stream(writer) => (Some(writer), own_name),
         Destination::Folder { name, .. } => (None, name),
     };
     let mut running = Vec::new();
@@ -161,10 +167,8 @@ fn run(
                 ));
             }
         };
-        let context = Context {
-            events: heard.clone(),
-            ..formatter.context.clone()
-        };
+        let place = place.metered(plan.gate.clone());
+        let context = plan.context_for(&formatter.context, heard.clone());
         let opened = FormatterSession::open(&formatter.plugin, &context, &info, &formatter.config, place);
         let session = opened.map_err(|e| report.errors.push(Failure::from(&e))).ok();
         running.push(Running {
@@ -186,11 +190,12 @@ fn run(
         running.push(Running { key, work });
     }
 
+    let mut broken = None;
     std::thread::scope(|scope| -> Result<(), Failure> {
         let (to, fed) = sync_channel(PAGES_AHEAD.max(plan.engine.pages_at_a_time()));
         std::thread::Builder::new()
             .name("ocr-feed".into())
-            .stack_size(plan.adapter_context.limits.thread_stack())
+            .stack_size(plan.thread_stack())
             .spawn_scoped(scope, move || feed.run(&to))
             .map_err(|e| Failure::new("host-error", format!("no thread could be started: {e}")))?;
         for fed in fed {
@@ -198,18 +203,25 @@ fn run(
                 Fed::Failed(page, render) => (*page, render, None),
                 Fed::Queued(ticket, info, render, share) => (settle(plan, ticket, info), render, Some(share)),
                 Fed::Broken(failure) => {
-                    report.errors.push(failure);
+                    report.errors.push(failure.clone());
+                    broken = Some(failure);
                     break;
                 }
             };
+            let Processed {
+                page,
+                spent,
+                failures,
+            } = processors.process(page);
+            report.errors.extend(failures);
             let page = Arc::new(page);
             // The adapter said so before it handed the page over.
             let lacks_a_part = heard.error_on(page.info().number);
             let formatting = Instant::now();
             for writer in &mut running {
-                format_page(writer, &page, report);
+                format_page(plan, writer, &page, report);
             }
-            let mut page = PageReport::new(&page, render, formatting.elapsed());
+            let mut page = PageReport::new(&page, render, &spent, formatting.elapsed());
             if lacks_a_part && page.status == PageStatus::Complete {
                 page.status = PageStatus::Truncated;
             }
@@ -225,19 +237,19 @@ fn run(
         }
         Ok(())
     })?;
-    account_for_the_rest(plan, info.pages, report);
+    account_for_the_rest(plan, info.pages, broken, report);
     // A document of which nothing was read has no output that could be taken for one.
     let nothing_read = report.pages.iter().all(is_unread);
-    let (mut failed, mut finished) = (HashSet::new(), false);
+    let (mut unfinished, mut finished) = (HashSet::new(), false);
     for writer in running {
         let ended = match writer.work {
             _ if plan.cancel.is_cancelled() => None,
             None => None,
-            Some(work) => work.finish().map_err(|e| report.errors.push(e)).ok(),
+            Some(work) => work.finish().map_err(|e| failed(plan, e, report)).ok(),
         };
         finished |= ended.is_some();
         if ended.is_none() || nothing_read {
-            failed.insert(writer.key);
+            unfinished.insert(writer.key);
         }
     }
     if plan.cancel.is_cancelled() {
@@ -252,7 +264,7 @@ fn run(
     }
     if let Some(output) = output {
         let shown = |path: PathBuf| path.display().to_string();
-        let placed = output.commit(&failed).map_err(|e| {
+        let placed = output.commit(&unfinished).map_err(|e| {
             report.partial = Some(shown(e.kept));
             Failure::new("output", format!("its files can't be put in place: {}", e.error))
         })?;
@@ -269,15 +281,25 @@ fn run(
 
 /// The page, once the engine is done with it.
 fn settle(plan: &Plan, ticket: Ticket, info: PageInfo) -> Page {
+    // An engine knows nothing of documents inside documents.
+    let part = info.part.clone();
     let gone = || feed::mark_failed(info, "recognition-failed", "the engine has stopped".into());
-    ticket.wait(|| plan.cancel.is_cancelled()).unwrap_or_else(gone)
+    let mut page = ticket.wait(|| plan.cancel.is_cancelled()).unwrap_or_else(gone);
+    page.info_mut().part = part;
+    page
 }
 
 /// Gives every wanted page that was not read a status of its own, so that the report has them all.
-fn account_for_the_rest(plan: &Plan, pages: Option<u32>, report: &mut DocumentReport) {
-    let (code, why) = match plan.cancel.is_cancelled() {
-        true => ("cancelled", "not read: the run was cancelled"),
-        false => ("no-formatter", "not read: no formatter was left to take it"),
+fn account_for_the_rest(
+    plan: &Plan,
+    pages: Option<u32>,
+    broken: Option<Failure>,
+    report: &mut DocumentReport,
+) {
+    let why = match (plan.cancel.is_cancelled(), broken) {
+        (true, _) => Failure::new("cancelled", "not read: the run was cancelled"),
+        (false, Some(why)) => Failure::new(why.code, format!("not read: {}", why.message)),
+        (false, None) => Failure::new("no-formatter", "not read: no formatter was left to take it"),
     };
     let mut last = report.pages.last().map_or(0, |p| p.number);
     while let Some(next) = plan
@@ -285,14 +307,16 @@ fn account_for_the_rest(plan: &Plan, pages: Option<u32>, report: &mut DocumentRe
         .next_after(last)
         .filter(|&n| pages.is_some_and(|pages| n <= pages))
     {
-        report.pages.push(PageReport::skipped(next, code, why));
+        report
+            .pages
+            .push(PageReport::skipped(next, &why.code, &why.message));
         last = next;
     }
 }
 
 /// Hands a page to someone who writes it down. One that fails gets no more pages, and what it wrote is not committed:
 /// a file that lacks a page must not look finished.
-fn format_page(writer: &mut Running, page: &Arc<Page>, report: &mut DocumentReport) {
+fn format_page(plan: &Plan, writer: &mut Running, page: &Arc<Page>, report: &mut DocumentReport) {
     let Some(work) = &mut writer.work else {
         return;
     };
@@ -308,58 +332,20 @@ fn format_page(writer: &mut Running, page: &Arc<Page>, report: &mut DocumentRepo
             Failure::new("internal", why)
         }
     };
-    report.errors.push(failure);
+    failed(plan, failure, report);
     writer.work = None;
 }
 
-/// The adapter that is surest of the input. One that fails over it is told of, whoever reads it then.
-fn choose_adapter<'a>(
-    plan: &'a Plan,
-    source: &Source,
-    heard: &Arc<Heard>,
-) -> Result<&'a AdapterPlan, Failure> {
-    let head = source
-        .read_at(0, HEAD_BYTES)
-        .map_err(|e| Failure::new("unreadable", e.to_string()))?;
-    let context = Context {
-        events: heard.clone(),
-        ..plan.adapter_context.clone()
+/// Writes a failure down. Where a quota over several documents is used up, that is the reason: raising the plugin's own
+/// limit would not help.
+fn failed(plan: &Plan, failure: Failure, report: &mut DocumentReport) {
+    let failure = match plan.gate.closed() {
+        Some(why) if failure.code == "plugin-limit" => why,
+        _ => failure,
     };
-    let mut best: Option<(u8, &AdapterPlan)> = None;
-    let mut broken: Option<PluginFailure> = None;
-    for adapter in &plan.adapters {
-        match sniff(&adapter.plugin, &context, source.name(), &head) {
-            Ok(sure) if sure > best.map_or(0, |(most, _)| most) => best = Some((sure, adapter)),
-            Ok(_) => {}
-            Err(failure) => broken = Some(failure),
-        }
+    if !report.errors.contains(&failure) {
+        report.errors.push(failure);
     }
-    if let Some((_, adapter)) = best {
-        if let Some(failure) = broken {
-            let said = Diagnostic::new(
-                Severity::Warning,
-                failure.code(),
-                format!("{}: {}", failure.phase, failure.cause),
-            );
-            heard.report(&failure.plugin, &said);
-        }
-        return Ok(adapter);
-    }
-    Err(match broken {
-        Some(failure) => Failure::from(&failure),
-        None => {
-            let known: Vec<&str> = plan
-                .adapters
-                .iter()
-                .flat_map(|a| &a.plugin.manifest().extensions)
-                .map(String::as_str)
-                .collect();
-            Failure::new(
-                "unsupported",
-                format!("no adapter can read it; readable are {}", known.join(", ")),
-            )
-        }
-    })
 }
 
 fn digest(source: &Source) -> Result<String, Failure> {

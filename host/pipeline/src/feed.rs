@@ -1,17 +1,20 @@
 //! The left half: pulls pages from an adapter and keeps the engine's queue full.
 //!
 //! A page that the adapter can't read is handed on, empty, with what went wrong. An adapter that crashed or reached
-//! a limit is started afresh for the pages behind the bad one.
+//! a limit is started afresh for the pages behind the bad one. An item may be a document of its own: the adapter that is
+//! surest of it reads it under its own limits, its pages take the item's place, and the count goes on over them.
+
+mod opened;
 
 use crate::budget::Share;
-use crate::plan::{AdapterPlan, Plan};
+use crate::plan::{AdapterPlan, Plan, ProcessorPlan};
 use crate::report::Failure;
+use crate::surest::surest;
+use crate::text_layer::{TextLayerMode, sanitized};
 use ocr_document::{Diagnostic, Outcome, Page, PageBuilder, PageInfo, Severity};
-use ocr_engine::{PageJob, Ticket};
-use ocr_runtime::{
-    AdapterSession, Cause, Context, DocInfo, InputItem, InputPage, OpenOptions, PluginEvents, PluginFailure,
-    Quota, Source,
-};
+use ocr_engine::{LayerTrust, PageJob, Ticket};
+use ocr_runtime::{DocInfo, InputItem, InputPage, OnFailure, PluginEvents, PluginFailure, Source};
+use opened::{Counted, Opened};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
@@ -32,6 +35,15 @@ pub const LEAST_TIME: Duration = Duration::from_secs(1);
 /// says four billion.
 pub const MAX_PAGES: u32 = 100_000;
 
+/// How many documents may lie around one that is read.
+const MAX_DEPTH: u32 = 4;
+
+/// Most documents inside a document: an archive of a few kilobytes can hold itself a million times.
+const MAX_INNER: u32 = 10_000;
+
+/// Longest name of a part, bytes; four names of files.
+const MAX_PART: usize = 1024;
+
 /// What the adapter's side has to tell the formatters' side, in page order.
 pub(crate) enum Fed {
     /// With the engine; holds its share of the budget until the page has passed.
@@ -44,22 +56,37 @@ pub(crate) enum Fed {
 
 /// An adapter at work on a document.
 pub(crate) struct Feed<'a> {
-    plan: &'a Plan,
-    adapter: &'a AdapterPlan,
-    context: Context,
-    source: &'a Source,
-    session: AdapterSession,
-    pages: Option<u32>,
-    /// Where the next page goes in the output.
-    index: u32,
+    root: Opened<'a>,
+    walk: Walk<'a>,
 }
 
-/// Why there are no more pages to send.
-enum End {
-    /// All are sent.
-    Done,
-    /// Nobody takes them any more.
-    Unwanted,
+/// How far reading has come.
+struct Walk<'a> {
+    plan: &'a Plan,
+    heard: Arc<dyn PluginEvents>,
+    /// Where the next page goes in the output.
+    index: u32,
+    /// Pages counted so far, those that nobody wants among them.
+    number: u32,
+    /// Documents inside the document that were met.
+    inner: u32,
+    /// Whether formatters are not told names of files: where a processor takes away what nobody may see, it may have to
+    /// go as well, and edits of pages don't reach it.
+    hides_names: bool,
+}
+
+/// Whether there is more to send.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Flow {
+    /// There may be.
+    Goes,
+    /// All that is wanted is sent, or nobody takes any more.
+    Ends,
+}
+
+/// Whether a processor's pages are better lost than shown.
+fn withholds(processor: &ProcessorPlan) -> bool {
+    processor.plugin.manifest().on_failure() == OnFailure::Withhold
 }
 
 impl<'a> Feed<'a> {
@@ -67,105 +94,181 @@ impl<'a> Feed<'a> {
     pub(crate) fn open(
         plan: &'a Plan,
         adapter: &'a AdapterPlan,
-        source: &'a Source,
+        source: &Source,
         heard: Arc<dyn PluginEvents>,
     ) -> Result<Self, PluginFailure> {
-        let mut context = Context {
-            events: heard,
-            ..plan.adapter_context.clone()
-        };
-        context.limits.time = context.limits.time.min(plan.page_timeout);
         Ok(Self {
-            session: open(plan, adapter, &context, source)?,
-            plan,
-            adapter,
-            context,
-            source,
-            pages: None,
-            index: 0,
+            root: Opened::open(plan, adapter, source, heard.clone())?,
+            walk: Walk {
+                plan,
+                heard,
+                index: 0,
+                number: 0,
+                inner: 0,
+                hides_names: plan.processors.iter().any(withholds),
+            },
         })
     }
 
     /// What the adapter knows of the document.
     pub(crate) fn info(&mut self) -> Result<DocInfo, PluginFailure> {
-        let info = self.session.info()?;
-        self.pages = info.pages;
-        Ok(info)
+        self.root.info()
     }
 
     /// Sends every wanted page, in order, until the source or the receiver ends. A bug of the host ends the document
     /// with an error, not the process.
     pub(crate) fn run(mut self, to: &SyncSender<Fed>) {
-        let sent = std::panic::catch_unwind(AssertUnwindSafe(|| self.send_all(to)));
+        let sent = std::panic::catch_unwind(AssertUnwindSafe(|| {
+            if self.walk.document(&mut self.root, to) == Flow::Goes && self.root.pages.is_none() {
+                self.walk.miss_pages(to);
+            }
+        }));
         if sent.is_err() {
             let why = "this program failed on a page; please report the file";
             let _ = to.send(Fed::Broken(Failure::new("internal", why)));
         }
     }
+}
 
-    fn send_all(&mut self, to: &SyncSender<Fed>) -> End {
-        let (mut number, mut failures) = (0, 0);
-        while let Some(next) = self.plan.pages.next_after(number) {
-            if self.pages.is_some_and(|pages| next > pages) {
-                return End::Done;
+impl<'a> Walk<'a> {
+    /// Sends the wanted pages of a document and of those in it.
+    ///
+    /// Where the document says how many pages it has, an item is a page, and those that nobody wants are not asked for. Where
+    /// it doesn't, its items have to be counted one by one.
+    fn document(&mut self, document: &mut Opened<'a>, to: &SyncSender<Fed>) -> Flow {
+        // The number of the item at index 0, less one; it moves where an item was more than one page.
+        let mut before = self.number;
+        let mut item = 0;
+        loop {
+            let Some(wanted) = self.plan.pages.next_after(self.number) else {
+                return Flow::Ends;
+            };
+            if let Some(pages) = document.pages {
+                item = wanted.saturating_sub(1).saturating_sub(before);
+                if item >= pages {
+                    self.number = self.number.max(before.saturating_add(pages));
+                    return Flow::Goes;
+                }
+                self.number = before + item;
             }
             if self.plan.cancel.is_cancelled() {
-                return End::Unwanted;
+                return Flow::Ends;
             }
-            if self.index >= MAX_PAGES {
+            if self.index >= MAX_PAGES || self.number >= MAX_PAGES && document.pages.is_none() {
                 let why = format!("more than {MAX_PAGES} pages; choose some with --pages");
                 let _ = to.send(Fed::Broken(Failure::new("too-many-pages", why)));
-                return End::Done;
+                return Flow::Ends;
             }
-            number = next;
+            // Pages that nobody wants are passed on the way to one that somebody does.
+            if self.plan.pages.contains(self.number + 1)
+                && let Err(why) = self.plan.gate.next()
+            {
+                let _ = to.send(Fed::Broken(why));
+                return Flow::Ends;
+            }
             let started = Instant::now();
-            let read = self.session.read(number - 1, self.plan.dpi);
+            let read = document.read(item);
             let render = started.elapsed();
-            let fed = match read {
-                Ok(None) => return self.ended(number, to),
-                Ok(Some(InputItem::Page(page))) => {
-                    failures = 0;
-                    match self.queue(number, page, render) {
-                        Some(fed) => fed,
-                        None => return End::Unwanted,
-                    }
-                }
-                Ok(Some(InputItem::Embedded(inner))) => {
-                    let why = format!(
-                        "holds the document {:?}; documents inside documents are not read",
-                        inner.name()
-                    );
-                    Fed::Failed(Box::new(unread(self.index, number, "unsupported", why)), render)
+            let flow = match read {
+                Ok(None) => return self.ended(document, before, to),
+                Ok(Some(InputItem::Page(page))) => self.page(page, &document.part, render, to),
+                Ok(Some(InputItem::Embedded(source))) => {
+                    let counted = self.number;
+                    let flow = self.embedded(&source, document, to);
+                    before = before.saturating_add((self.number - counted).saturating_sub(1));
+                    flow
                 }
                 Err(failure) => {
-                    let (code, message) = self.explain(&failure);
-                    let page = unread(self.index, number, &code, message.clone());
-                    // An error costs its page alone, but a stopped adapter has to be started afresh, and without a page
-                    // count an error may repeat for ever.
-                    let dead = self.session.is_dead();
-                    if dead || self.pages.is_none() {
-                        failures += 1;
+                    let (code, message) = document.explain(&failure);
+                    if document.goes_on() {
+                        self.unread(&document.part, &code, message, render, to)
+                    } else {
+                        return self.give_up(document, before, &code, &message, to);
                     }
-                    let go_on = failures < FAILURES_IN_A_ROW && (!dead || self.reopen());
-                    if !go_on {
-                        let _ = to.send(Fed::Failed(Box::new(page), render));
-                        return self.give_up(number, &message, to);
-                    }
-                    Fed::Failed(Box::new(page), render)
                 }
             };
-            self.index += 1;
-            if to.send(fed).is_err() {
-                return End::Unwanted;
+            if flow == Flow::Ends {
+                return flow;
             }
+            item += 1;
         }
-        End::Done
     }
 
-    /// Hands a page to the engine, once there is room for it; `None` when nobody wants it any more.
-    fn queue(&self, number: u32, page: InputPage, render: Duration) -> Option<Fed> {
+    /// Sends the wanted pages of a document inside `outer`.
+    fn embedded(&mut self, source: &Source, outer: &Opened<'a>, to: &SyncSender<Fed>) -> Flow {
+        self.inner += 1;
+        // Adapters quote names in what they say, and no redaction reaches them there: they are told an ending.
+        let neutral = neutral_name(self.inner, source.name());
+        let hidden = self.hides_names.then_some(neutral.as_str());
+        let part = Some(part_name(outer, hidden.unwrap_or(source.name())));
+        let source = &source
+            .window(&neutral, 0, source.len())
+            .expect("all of it is in it");
+        let started = Instant::now();
+        let refuse = |walk: &mut Self, code: &str, why: String| {
+            let why = format!("a document inside the document was not read: {why}");
+            walk.unread(&part, code, why, started.elapsed(), to)
+        };
+        if outer.depth >= MAX_DEPTH {
+            let why = format!(
+                "it lies in {} others, and {MAX_DEPTH} are opened",
+                outer.depth + 1
+            );
+            return refuse(self, "too-deep", why);
+        }
+        if self.inner > MAX_INNER {
+            let why = format!("there are more than the {MAX_INNER} that are read in one run");
+            return refuse(self, "too-many-parts", why);
+        }
+        if source.is_empty() {
+            return refuse(self, "invalid-input", "it is empty".into());
+        }
+        let events: Arc<dyn PluginEvents> = Arc::new(Counted {
+            events: self.heard.clone(),
+            before: self.number,
+        });
+        let opened = surest(self.plan, source, &events).and_then(|adapter| {
+            let opened = Opened::open(self.plan, adapter, source, events);
+            let mut opened = opened.map_err(|e| Failure::from(&e))?;
+            opened.info().map_err(|e| Failure::from(&e))?;
+            Ok(opened)
+        });
+        let mut inner = match opened {
+            Ok(inner) => inner,
+            Err(failure) => return refuse(self, &failure.code, failure.message),
+        };
+        inner.depth = outer.depth + 1;
+        inner.part = part.clone();
+        let counted = self.number;
+        let flow = self.document(&mut inner, to);
+        // An empty document is one page that is missing, unless the run ended before it was asked for.
+        if flow == Flow::Goes && self.number == counted {
+            return refuse(self, "invalid-input", "it has no pages".into());
+        }
+        flow
+    }
+
+    /// Hands a page to the engine, once there is room for it, if it is wanted.
+    fn page(
+        &mut self,
+        page: InputPage,
+        part: &Option<String>,
+        render: Duration,
+        to: &SyncSender<Fed>,
+    ) -> Flow {
+        self.number += 1;
+        if !self.plan.pages.contains(self.number) {
+            return Flow::Goes;
+        }
+        if let Err(why) = self.plan.gate.page() {
+            let _ = to.send(Fed::Broken(why));
+            return Flow::Ends;
+        }
+        let number = self.number;
         let bytes = page.image.pixels().len() as u64;
-        let share = self.plan.budget.take(bytes, || self.plan.cancel.is_cancelled())?;
+        let Some(share) = self.plan.budget.take(bytes, || self.plan.cancel.is_cancelled()) else {
+            return Flow::Ends;
+        };
         let mut diagnostics = Vec::new();
         if let Some((width, height)) = page.scaled_from {
             let (w, h) = (page.image.width(), page.image.height());
@@ -173,109 +276,164 @@ impl<'a> Feed<'a> {
                 format!("its {width} x {height} px were scaled down to {w} x {h} px before they were read");
             diagnostics.push(Diagnostic::new(Severity::Note, "page-scaled-down", message).on_page(number));
         }
+        let layer = page
+            .text_layer
+            .filter(|_| self.plan.text_layer != TextLayerMode::Ignore);
+        let text_layer = layer.map_or(Ok(None), |layer| sanitized(layer, &page.image));
+        if let Err(refusal) = &text_layer {
+            let message = format!("the text that it carries is not taken: {refusal}");
+            diagnostics.push(Diagnostic::new(Severity::Note, "text-layer-refused", message).on_page(number));
+        }
         let job = PageJob {
             index: self.index,
             number,
             image: page.image,
             dpi: page.dpi,
             size_points: page.size_points,
-            text_layer: page.text_layer,
+            text_layer: text_layer.unwrap_or_default(),
+            trust: match self.plan.text_layer {
+                TextLayerMode::Prefer => LayerTrust::Full,
+                _ => LayerTrust::Sample,
+            },
             diagnostics,
             time_limit: self.plan.page_timeout.saturating_sub(render).max(LEAST_TIME),
+            tenant: self.plan.tenant.clone(),
         };
-        let info = job.info();
-        Some(Fed::Queued(self.plan.engine.submit(job), info, render, share))
+        let info = PageInfo {
+            part: part.clone(),
+            ..job.info()
+        };
+        self.send(Fed::Queued(self.plan.engine.submit(job), info, render, share), to)
     }
 
-    /// What a page's failure is called: a page's time may be the operator's own.
-    fn explain(&self, failure: &PluginFailure) -> (String, String) {
-        let timed_out = matches!(
-            failure.cause,
-            Cause::Limit {
-                quota: Quota::Time,
-                ..
-            }
-        );
-        if timed_out && self.plan.page_timeout < self.plan.adapter_context.limits.time {
-            let seconds = self.plan.page_timeout.as_secs_f64();
-            let message = format!("could not be drawn within {seconds} s; raise it with --page-timeout");
-            return ("page-timeout".into(), message);
+    /// Hands on the next page, unread, if it is wanted.
+    fn unread(
+        &mut self,
+        part: &Option<String>,
+        code: &str,
+        why: String,
+        render: Duration,
+        to: &SyncSender<Fed>,
+    ) -> Flow {
+        self.number += 1;
+        if !self.plan.pages.contains(self.number) {
+            return Flow::Goes;
         }
-        (failure.code().to_owned(), failure.to_string())
+        let page = unread(self.index, self.number, part, code, why);
+        self.send(Fed::Failed(Box::new(page), render), to)
     }
 
-    fn reopen(&mut self) -> bool {
-        match open(self.plan, self.adapter, &self.context, self.source) {
-            Ok(fresh) => {
-                self.session = fresh;
-                true
-            }
-            Err(_) => false,
-        }
-    }
-
-    /// The adapter has no page `number`. Where it had announced one, that page and those behind it are missing.
-    fn ended(&mut self, number: u32, to: &SyncSender<Fed>) -> End {
-        match self.pages {
-            Some(pages) => {
-                let why =
-                    format!("the document says that it has {pages} pages, but page {number} is not there");
-                self.rest(number, "missing-page", &why, to)
-            }
-            None => End::Done,
-        }
-    }
-
-    /// The adapter failed for good on page `number`, which was sent; hands on every wanted page behind it, unread.
-    fn give_up(&mut self, number: u32, why: &str, to: &SyncSender<Fed>) -> End {
+    fn send(&mut self, fed: Fed, to: &SyncSender<Fed>) -> Flow {
         self.index += 1;
-        if self.pages.is_none() {
-            let why = format!("given up after page {number}, so what follows is not read: {why}");
-            let _ = to.send(Fed::Broken(Failure::new("given-up", why)));
-            return End::Done;
-        }
-        let why = format!("not read, because the adapter failed on pages before: {why}");
-        match self.plan.pages.next_after(number) {
-            Some(next) => self.rest(next, "given-up", &why, to),
-            None => End::Done,
+        match to.send(fed) {
+            Ok(()) => Flow::Goes,
+            Err(_) => Flow::Ends,
         }
     }
 
-    /// Hands on the wanted pages from `number` on, all unread.
-    fn rest(&mut self, number: u32, code: &str, why: &str, to: &SyncSender<Fed>) -> End {
-        let mut next = Some(number);
-        while let Some(number) = next.filter(|&n| self.pages.is_some_and(|pages| n <= pages)) {
-            if self.index >= MAX_PAGES {
+    /// The adapter has no more items. Where it had announced more pages, those are missing.
+    fn ended(&mut self, document: &Opened, before: u32, to: &SyncSender<Fed>) -> Flow {
+        match document.pages {
+            Some(pages) => {
+                let page = self.number - before + 1;
+                let why =
+                    format!("the document says that it has {pages} pages, but page {page} is not there");
+                self.rest(document, before.saturating_add(pages), "missing-page", &why, to)
+            }
+            None => Flow::Goes,
+        }
+    }
+
+    /// The adapter failed for good; hands on the page at which it did and every wanted page behind it, unread.
+    fn give_up(
+        &mut self,
+        document: &Opened,
+        before: u32,
+        code: &str,
+        why: &str,
+        to: &SyncSender<Fed>,
+    ) -> Flow {
+        let behind = format!("not read, because the adapter failed on pages before: {why}");
+        let last = match document.pages {
+            None if document.depth > 0 => {
+                format!("{why}; what follows in this document inside the document is not read")
+            }
+            _ => why.to_owned(),
+        };
+        if self.unread(&document.part, code, last, Duration::ZERO, to) == Flow::Ends {
+            return Flow::Ends;
+        }
+        match document.pages {
+            Some(pages) => self.rest(document, before.saturating_add(pages), "given-up", &behind, to),
+            None if document.depth > 0 => Flow::Goes,
+            None => {
+                let why = format!(
+                    "given up after page {}, so what follows is not read: {why}",
+                    self.number
+                );
+                let _ = to.send(Fed::Broken(Failure::new("given-up", why)));
+                Flow::Ends
+            }
+        }
+    }
+
+    /// Tells of pages that were asked for by number, in a document that did not know how many it has.
+    fn miss_pages(&self, to: &SyncSender<Fed>) {
+        let pages = self.number;
+        if let Some(missing) = self.plan.pages.first_missing(pages).filter(|_| pages > 0) {
+            let why = format!("page {missing} was asked for, but the document has {pages} pages");
+            let _ = to.send(Fed::Broken(Failure::new("no-such-page", why)));
+        }
+    }
+
+    /// Hands on the wanted pages up to number `last`, all unread.
+    fn rest(&mut self, document: &Opened, last: u32, code: &str, why: &str, to: &SyncSender<Fed>) -> Flow {
+        while let Some(next) = self.plan.pages.next_after(self.number) {
+            if next > last {
                 break;
             }
-            let page = unread(self.index, number, code, why.to_owned());
-            self.index += 1;
-            if to.send(Fed::Failed(Box::new(page), Duration::ZERO)).is_err() {
-                return End::Unwanted;
+            if self.index >= MAX_PAGES {
+                return Flow::Ends;
             }
-            next = self.plan.pages.next_after(number);
+            self.number = next - 1;
+            if self.unread(&document.part, code, why.to_owned(), Duration::ZERO, to) == Flow::Ends {
+                return Flow::Ends;
+            }
         }
-        End::Done
+        self.number = self.number.max(last);
+        Flow::Goes
     }
 }
 
-fn open(
-    plan: &Plan,
-    adapter: &AdapterPlan,
-    context: &Context,
-    source: &Source,
-) -> Result<AdapterSession, PluginFailure> {
-    let options = OpenOptions {
-        config: adapter.config.clone(),
-        password: plan.password.clone(),
+/// What a document inside `outer` is called, with those around it.
+fn part_name(outer: &Opened, name: &str) -> String {
+    let plain: String = name.chars().filter(|c| !c.is_control()).collect();
+    let name = plain.replace(['/', '\\'], "_");
+    let mut part = match &outer.part {
+        Some(outer) => format!("{outer}/{name}"),
+        None => name,
     };
-    AdapterSession::open(&adapter.plugin, context, source, &options)
+    part.truncate(part.floor_char_boundary(MAX_PART));
+    part
+}
+
+/// A name that tells nothing but the ending, by which adapters know their files.
+fn neutral_name(count: u32, name: &str) -> String {
+    let is_plain = |e: &&str| (1..=8).contains(&e.len()) && e.bytes().all(|b| b.is_ascii_alphanumeric());
+    match name.rsplit_once('.').map(|(_, ending)| ending).filter(is_plain) {
+        Some(ending) => format!("part-{count}.{ending}"),
+        None => format!("part-{count}"),
+    }
 }
 
 /// The empty page that stands for one that the adapter could not read.
-pub(crate) fn unread(index: u32, number: u32, code: &str, message: String) -> Page {
+fn unread(index: u32, number: u32, part: &Option<String>, code: &str, message: String) -> Page {
     // A US letter page at 72 dpi stands in where nothing is known of the size.
-    mark_failed(PageInfo::new(index, number, 612, 792), code, message)
+    let info = PageInfo {
+        part: part.clone(),
+        ..PageInfo::new(index, number, 612, 792)
+    };
+    mark_failed(info, code, message)
 }
 
 pub(crate) fn mark_failed(mut info: PageInfo, code: &str, message: String) -> Page {

@@ -18,7 +18,7 @@ pub enum PageStatus {
     Repetition,
     /// Nothing could be read.
     Failed,
-    /// Nobody read it: the run was cancelled, or no formatter was left to take it.
+    /// Nobody read it: the run was cancelled, a quota was used up, or no formatter was left to take it.
     Skipped,
 }
 
@@ -38,6 +38,9 @@ impl From<Outcome> for PageStatus {
 pub struct PageReport {
     /// In its source, from 1.
     pub number: u32,
+    /// The document inside the document that it comes from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub part: Option<String>,
     /// What became of it.
     pub status: PageStatus,
     /// How its text was won.
@@ -51,20 +54,29 @@ pub struct PageReport {
     pub diagnostics: Vec<Diagnostic>,
     /// Milliseconds from asking the adapter to the last formatter, waiting excluded.
     pub ms: f64,
-    /// The same by stage: `render`, the engine's own, `format`.
+    /// The same by stage: `render`, the engine's own, `process:PLUGIN` for each processor, `format`.
     pub timings_ms: BTreeMap<String, f64>,
 }
 
 impl PageReport {
-    pub(crate) fn new(page: &Page, render: Duration, format: Duration) -> Self {
+    pub(crate) fn new(
+        page: &Page,
+        render: Duration,
+        processing: &[(String, Duration)],
+        format: Duration,
+    ) -> Self {
         let info = page.info();
         let mut timings_ms = BTreeMap::new();
         let stages = [("render", render), ("format", format)];
         for &(stage, spent) in stages.iter().chain(page.timings()) {
             *timings_ms.entry(stage.to_owned()).or_insert(0.0) += milliseconds(spent);
         }
+        for (stage, spent) in processing {
+            *timings_ms.entry(stage.clone()).or_insert(0.0) += milliseconds(*spent);
+        }
         Self {
             number: info.number,
+            part: info.part.clone(),
             status: info.outcome.into(),
             recovery: info.recovery,
             engine: info.engine.clone(),
@@ -81,6 +93,7 @@ impl PageReport {
     pub(crate) fn skipped(number: u32, code: &str, why: &str) -> Self {
         Self {
             number,
+            part: None,
             status: PageStatus::Skipped,
             recovery: Recovery::None,
             engine: String::new(),
@@ -107,6 +120,8 @@ pub enum DocumentStatus {
     PartialSuccess,
     /// No output.
     Failure,
+    /// Not begun: a quota was used up.
+    Skipped,
 }
 
 /// Why a document or one of its formatters failed.
@@ -180,6 +195,14 @@ impl DocumentReport {
             errors: vec![failure],
             ms: 0.0,
             first_page_ms: None,
+        }
+    }
+
+    /// A document that was not begun, and why.
+    pub fn skipped(input: &str, why: Failure) -> Self {
+        Self {
+            status: DocumentStatus::Skipped,
+            ..Self::failed(input, why)
         }
     }
 
