@@ -91,9 +91,10 @@ impl Writer {
         let info = page.info();
         let raster = page.raster();
         let (width, height) = raster.map_or((info.width, info.height), |r| (r.width(), r.height()));
+        // What processors have changed is in the page and not in what the model wrote.
         let raw = match page.raw() {
-            "" => untagged::raw(page, width, height),
-            raw => raw.to_owned(),
+            raw if !raw.is_empty() && !page.is_edited() => raw.to_owned(),
+            _ => untagged::raw(page, width, height),
         };
         // The scripts count pages from 0.
         let files = page_files(self.script, &raw, info.number - 1, width, height);

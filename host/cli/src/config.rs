@@ -1,172 +1,53 @@
-//! `ocr-host.toml`: the flags that one does not want to type each time. Flags win over it.
+//! `ocr-host.toml`: the flags that one does not want to type each time, workflows, and tenants.
+//!
+//! [`keys`] says what there is, [`read`] reads it and gathers what is wrong, [`file`] gives it types, [`settle`]
+//! completes a command line with it; [`check`] finds what a run would find, [`show`] and [`schema`] tell of it.
 
-use crate::args::{Compat, ConvertArgs, Progress, Rescue};
+mod check;
+mod file;
+mod folders;
+mod keys;
+mod problem;
+mod read;
+mod schema;
+mod settle;
+mod show;
+
+pub use check::{Checker, ForcedPlugin, trusts, watched};
+pub use file::{Bound, File, QuotaTable, Tenant, Workflow, no_workflow};
+pub use folders::{below, check_folders, resolve};
+pub use problem::{Problems, Source, like};
+pub use read::{Item, as_flag};
+pub use schema::schema;
+pub use settle::{Settled, is_path, settle};
+pub use show::show;
+
+use crate::args::Progress;
 use crate::exit::{Exit, Failed};
-use crate::recognition::{
-    Device, Dtype, Fallback, ModelChoice, RecognitionArgs, RetryModes, Share, Within, task,
-};
-use ocr_model_deepseek::{Mode, Task};
-use ocr_pipeline::PageSelection;
-use serde::{Deserialize, Deserializer};
-use std::collections::BTreeMap;
+use clap::ArgMatches;
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 /// The file that is looked for in the present folder.
 const LOCAL: &str = "ocr-host.toml";
 
-/// The file, key by key as the flags are named.
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
-pub struct Config {
-    output: Option<PathBuf>,
-    #[serde(default)]
-    to: Vec<String>,
-    compat: Option<Compat>,
-    #[serde(default)]
-    plugin: Vec<String>,
-    pages: Option<Typed<PageSelection>>,
-    dpi: Option<Typed<Within<36, 1200>>>,
-    jobs: Option<Typed<Within<1, 512>>>,
-    page_timeout: Option<String>,
-    rescue: Option<Rescue>,
-    models: Option<PathBuf>,
-    progress: Option<Progress>,
-    pdf_password: Option<String>,
-    model: Option<Typed<ModelChoice>>,
-    device: Option<Typed<Device>>,
-    dtype: Option<Dtype>,
-    mode: Option<Typed<Mode>>,
-    max_crops: Option<Typed<Within<2, 9>>>,
-    task: Option<TaskKey>,
-    prompt: Option<String>,
-    max_new_tokens: Option<Typed<Within<1, 8192>>>,
-    no_repeat_ngram_size: Option<Typed<Within<0, 8192>>>,
-    no_repeat_ngram_window: Option<Typed<Within<0, 8192>>>,
-    gpu_memory_utilization: Option<Typed<Share>>,
-    retry_modes: Option<Typed<RetryModes>>,
-    fallback: Option<Fallback>,
-    #[serde(default)]
-    stream: bool,
-    #[serde(default)]
-    timings: bool,
-    #[serde(default)]
-    verbose: bool,
-    #[serde(default)]
-    quiet: bool,
-    /// `[plugin-limit] memory = "1GiB"`.
-    #[serde(default)]
-    plugin_limit: BTreeMap<String, toml::Value>,
-    /// `[plugin-opt.markdown-out] images = "embedded"`.
-    #[serde(default)]
-    plugin_opt: BTreeMap<String, BTreeMap<String, toml::Value>>,
-}
+/// A configuration file longer than this is a mistake.
+const FILE_BYTES: u64 = 4 << 20;
 
-/// A value that is read as the flag's is, so that a wrong one is told of with its line.
-#[derive(Debug)]
-struct Typed<T>(T);
-
-impl<'de, T: FromStr<Err = String>> Deserialize<'de> for Typed<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = plain(&toml::Value::deserialize(deserializer)?);
-        text.parse().map(Self).map_err(serde::de::Error::custom)
-    }
-}
-
-#[derive(Debug)]
-struct TaskKey(Task);
-
-impl<'de> Deserialize<'de> for TaskKey {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        task(&text).map(Self).map_err(serde::de::Error::custom)
-    }
-}
-
-/// Fills what the command line left open from the configuration file.
-pub fn complete(args: &mut ConvertArgs) -> Result<(), Failed> {
-    let Some(path) = find(args.config.as_deref()) else {
-        return Ok(());
+/// The command line completed from the configuration file, where there is one.
+pub fn complete(given: &ArgMatches) -> Result<Settled, Failed> {
+    let named: Option<&PathBuf> = given.get_one("config");
+    let Some(path) = find(named.map(PathBuf::as_path)) else {
+        return settle(given, None, None);
     };
-    let wrong =
-        |error: String| Failed::new(Exit::Config, format!("{}: {}", path.display(), error.trim_end()));
-    let text = std::fs::read_to_string(&path).map_err(|e| wrong(format!("can't be read: {e}")))?;
-    let config: Config = toml::from_str(&text).map_err(|e| wrong(e.to_string()))?;
-    // Relative paths in the file are relative to it.
-    let here = path.parent().unwrap_or(Path::new("")).to_owned();
-    let placed = |path: PathBuf| here.join(path);
-    args.output = args.output.take().or(config.output.map(placed));
-    args.models = args.models.take().or(config.models.map(placed));
-    if args.to.is_empty() && args.plugin.is_empty() && args.compat.is_none() {
-        args.to = config.to;
-        args.compat = config.compat;
-        args.plugin = config.plugin.into_iter().map(|p| beside(&here, p)).collect();
-    }
-    args.pages = args.pages.take().or(config.pages.map(|p| p.0));
-    args.dpi = args.dpi.or(config.dpi.map(|dpi| dpi.0.0));
-    // The range keeps it below 512.
-    args.jobs = args.jobs.or(config.jobs.map(|jobs| jobs.0.0 as u16));
-    args.page_timeout = args.page_timeout.take().or(config.page_timeout);
-    args.rescue = args.rescue.or(config.rescue);
-    args.progress = args.progress.or(config.progress);
-    args.pdf_password = args.pdf_password.take().or(config.pdf_password);
-    if config.task.is_some() && config.prompt.is_some() {
-        return Err(wrong("task and prompt exclude each other".into()));
-    }
-    let flags = &mut args.recognition;
-    let model = config.model.map(|model| match model.0 {
-        ModelChoice::Folder(folder) => ModelChoice::Folder(here.join(folder)),
-        named => named,
-    });
-    // A prompt on the command line leaves no room for the file's task, nor a task for its prompt.
-    let asked = flags.task.is_some() || flags.prompt.is_some();
-    *flags = RecognitionArgs {
-        model: flags.model.take().or(model),
-        device: flags.device.or(config.device.map(|d| d.0)),
-        dtype: flags.dtype.or(config.dtype),
-        mode: flags.mode.or(config.mode.map(|m| m.0)),
-        max_crops: flags.max_crops.or(config.max_crops.map(|n| n.0)),
-        task: flags.task.take().or(config.task.filter(|_| !asked).map(|t| t.0)),
-        prompt: flags.prompt.take().or(config.prompt.filter(|_| !asked)),
-        max_new_tokens: flags.max_new_tokens.or(config.max_new_tokens.map(|n| n.0)),
-        no_repeat_ngram_size: flags
-            .no_repeat_ngram_size
-            .or(config.no_repeat_ngram_size.map(|n| n.0)),
-        no_repeat_ngram_window: flags
-            .no_repeat_ngram_window
-            .or(config.no_repeat_ngram_window.map(|n| n.0)),
-        gpu_memory_utilization: flags
-            .gpu_memory_utilization
-            .or(config.gpu_memory_utilization.map(|share| share.0)),
-        retry_modes: flags.retry_modes.take().or(config.retry_modes.map(|m| m.0)),
-        fallback: flags.fallback.or(config.fallback),
-        stream: flags.stream || config.stream,
-    };
-    args.timings |= config.timings;
-    if config.verbose && config.quiet {
-        return Err(wrong("verbose and quiet exclude each other".into()));
-    }
-    if args.verbose == 0 && !args.quiet {
-        args.verbose = config.verbose.into();
-        args.quiet = config.quiet;
-    }
-    // The file of the present folder is told of: it may have come with the documents.
-    if path == Path::new(LOCAL) && !args.quiet && args.progress != Some(Progress::Json) {
+    let file = load(&path)?;
+    let settled = settle(given, Some(&file), None)?;
+    // The file of the present folder is told of: it may have come with the documents, so it can't hush this itself.
+    let may_be_foreign = named.is_none() && path == Path::new(LOCAL);
+    let is_hushed = given.get_flag("quiet") || settled.args.progress == Some(Progress::Json);
+    if (may_be_foreign || settled.args.verbose > 0) && !is_hushed {
         eprintln!("note: settings are taken from {}", path.display());
     }
-    // Flags are read after these, so they win.
-    let limits = config
-        .plugin_limit
-        .iter()
-        .map(|(name, value)| format!("{name}={}", plain(value)));
-    args.plugin_limit.splice(0..0, limits);
-    let options = config.plugin_opt.iter().flat_map(|(plugin, options)| {
-        options
-            .iter()
-            .map(move |(key, value)| format!("{plugin}.{key}={}", plain(value)))
-    });
-    args.plugin_opt.splice(0..0, options);
-    Ok(())
+    Ok(settled)
 }
 
 /// The file that was named, else the first that exists.
@@ -179,25 +60,37 @@ pub fn find(named: Option<&Path>) -> Option<PathBuf> {
     std::iter::once(local).chain(users).find(|path| path.is_file())
 }
 
-/// A plugin's path relative to the file; names of built-in components stay as they are.
-fn beside(here: &Path, plugin: String) -> String {
-    let path = here.join(&plugin);
-    if path.is_file() {
-        path.display().to_string()
-    } else {
-        plugin
+/// The text of a file.
+pub fn open(path: &Path) -> Result<Source, Failed> {
+    let wrong = |why: String| Failed::new(Exit::Config, format!("{}: can't be read: {why}", path.display()));
+    let bytes = std::fs::metadata(path).map_err(|e| wrong(e.to_string()))?;
+    if !bytes.is_file() || bytes.len() > FILE_BYTES {
+        return Err(wrong("it is no file of at most 4 MiB".into()));
     }
+    let text = std::fs::read_to_string(path).map_err(|e| wrong(e.to_string()))?;
+    Ok(Source {
+        path: path.to_owned(),
+        text,
+    })
 }
 
-/// A value as it would stand on the command line.
-fn plain(value: &toml::Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+/// Reads a file; an error tells of everything that is wrong in it.
+pub fn load(path: &Path) -> Result<File, Failed> {
+    let mut problems = Problems::default();
+    let file = File::parse(open(path)?, &mut problems);
+    problems.result(&file.source)?;
+    Ok(file)
 }
 
 #[cfg(test)]
 mod tests {
+    use super::settle::Origin;
     use super::*;
-    use clap::Parser;
+    use crate::args::ConvertArgs;
+    use crate::options::GivenValue;
+    use crate::recognition::{Device, ExpertWeights, ModelChoice, RetryModes};
+    use clap::CommandFactory;
+    use ocr_model_deepseek::{Mode, Task};
 
     fn completed(toml: &str, flags: &[&str]) -> Result<ConvertArgs, String> {
         let folder = tempfile::tempdir().unwrap();
@@ -205,30 +98,56 @@ mod tests {
         std::fs::write(&path, toml).unwrap();
         let mut line = vec!["ocr-host", "a.pdf", "--config", path.to_str().unwrap()];
         line.extend(flags);
-        let mut args = crate::args::Cli::try_parse_from(line).unwrap().convert;
-        complete(&mut args).map_err(|failed| {
+        let given = crate::args::Cli::command().try_get_matches_from(line).unwrap();
+        let settled = complete(&given).map_err(|failed| {
             assert_eq!(failed.exit, Exit::Config);
             format!("{:#}", failed.error)
         })?;
-        Ok(args)
+        assert_eq!(settled.args.inputs, ["a.pdf"]);
+        Ok(settled.args)
     }
 
     #[test]
     fn flags_win_over_the_file() {
-        let toml = "to = ['html']\ndpi = 300\njobs = 3\n[plugin-limit]\nmemory = '1GiB'\n[plugin-opt.html-out]\nboxes = false";
-        let args = completed(toml, &["--dpi", "200", "--plugin-limit", "memory=2GiB"]).unwrap();
+        let toml = "to = ['html']\ndpi = 300\njobs = 3\ntimings = true\n[plugin-limit]\nmemory = '1GiB'\nhandles = 10\n\
+                    [plugin-opt.html-out]\nboxes = false\nterms = ['a', 'b']";
+        let args = completed(toml, &["--dpi", "200", "--plugin-limit", "memory=2GiB", "-vv"]).unwrap();
         assert_eq!(
-            (args.dpi, args.jobs, &args.to[..]),
-            (Some(200), Some(3), &["html".to_owned()][..])
+            (args.dpi, args.jobs, &args.to[..], args.timings, args.verbose),
+            (Some(200), Some(3), &["html".to_owned()][..], true, 2)
         );
-        assert_eq!(args.plugin_limit, ["memory=1GiB", "memory=2GiB"]);
-        assert_eq!(args.plugin_opt, ["html-out.boxes=false"]);
+        assert_eq!(args.plugin_limit, ["memory=1GiB", "handles=10", "memory=2GiB"]);
+        let boxes = &args.file_options[0];
+        assert_eq!(
+            (boxes.plugin.as_deref(), boxes.key.as_str()),
+            (Some("html-out"), "boxes")
+        );
+        let GivenValue::File(terms, place) = &args.file_options[1].value else {
+            panic!("{args:?}")
+        };
+        assert_eq!((terms, place.line), (&serde_json::json!(["a", "b"]), 10));
+        // Who asks for a format asks for it alone.
+        let args = completed(toml, &["--plugin", "x.wasm"]).unwrap();
+        assert_eq!((args.to.len(), args.plugin), (0, vec!["x.wasm".to_owned()]));
+        let args = completed("quiet = true", &["-v"]).unwrap();
+        assert_eq!((args.quiet, args.verbose), (false, 1));
+    }
+
+    #[test]
+    fn grants_of_the_file_and_of_flags_are_kept_apart() {
+        let toml = "[grants]\ntidy = ['page.raster', 'image.rows']\n";
+        let args = completed(toml, &["--grant", "tidy=ocr.recognize"]).unwrap();
+        assert_eq!(args.file_grants, ["tidy=page.raster,image.rows".parse().unwrap()]);
+        assert_eq!(args.grant, ["tidy=ocr.recognize".parse().unwrap()]);
     }
 
     #[test]
     fn a_wrong_key_is_named_with_its_line() {
         let error = completed("dpi = 300\nformat = 'md'\n", &[]).unwrap_err();
-        assert!(error.contains("line 2") && error.contains("format"), "{error}");
+        assert!(
+            error.contains("ocr-host.toml:2:1") && error.contains("format"),
+            "{error}"
+        );
         for (toml, expected) in [
             ("quiet = false\ndpi = 9000", "36..=1200"),
             ("quiet = false\njobs = 0", "1..=512"),
@@ -241,20 +160,20 @@ mod tests {
             ("quiet = false\nretry-modes = 'base,huge'", "no mode `huge`"),
             ("quiet = false\nfallback = 'magic'", "ppocr"),
             ("quiet = false\ncompat = 'other'", "deepseek"),
+            ("[grants]\ntidy = ['page.rasters']", "did you mean `page.raster`"),
         ] {
             let error = completed(toml, &[]).unwrap_err();
             assert!(
-                error.contains("line 2") && error.contains(expected),
+                error.contains("ocr-host.toml:2:") && error.contains(expected),
                 "{toml}: {error}"
             );
-            assert!(error.contains("ocr-host.toml"), "{error}");
         }
     }
 
     #[test]
     fn recognition_is_set_in_the_file_and_by_flags() {
         let toml = "model = 'weights'\ndevice = 'cuda:1'\nmode = 'base'\nmax-crops = 6\ntask = 'free'\n\
-                    gpu-memory-utilization = 0.5\nno-repeat-ngram-window = 0\nretry-modes = 'none'\nfallback = 'none'";
+                    gpu-memory-utilization = 0.5\nexpert-weights = 'int8'\ndeterministic = true\nno-repeat-ngram-window = 0\nretry-modes = ['none']\nfallback = 'none'";
         // A name without a slash is a folder only where there is one.
         assert!(completed(toml, &[]).unwrap_err().contains("no model `weights`"));
         let args = completed(&toml.replace("'weights'", "'./weights'"), &["--mode", "large"]).unwrap();
@@ -268,6 +187,8 @@ mod tests {
         assert_eq!(args.recognition.mode, Some(Mode::Large));
         assert_eq!(args.recognition.device, Some(Device::Cuda(1)));
         assert_eq!(args.recognition.wanted(), Task::Free);
+        assert!(args.recognition.deterministic);
+        assert_eq!(args.recognition.expert_weights, Some(ExpertWeights::Int8));
         assert_eq!(args.recognition.retry_modes, Some(RetryModes(Vec::new())));
         let args = completed("task = 'free'", &["--prompt", "Read."]).unwrap();
         assert_eq!(args.recognition.wanted(), Task::Prompt("Read.".into()));
@@ -276,5 +197,41 @@ mod tests {
                 .unwrap_err()
                 .contains("exclude")
         );
+    }
+
+    #[test]
+    fn a_workflow_goes_before_the_head_and_flags_before_both() {
+        let text = "dpi = 300\nquiet = true\nto = ['html']\ntimings = true\n[plugin-limit]\nmemory = '1GiB'\n\
+                    [workflow.w]\nto = ['md', 'json']\ndpi = 200\ntimings = false\nplugin-limit.memory = '2GiB'\n";
+        let source = Source {
+            path: "conf/o.toml".into(),
+            text: text.into(),
+        };
+        let mut problems = Problems::default();
+        let file = File::parse(source, &mut problems);
+        assert_eq!(problems.errors(), 0);
+        let given = crate::args::Cli::command()
+            .try_get_matches_from(["ocr-host", "a.pdf", "--jobs", "2"])
+            .unwrap();
+        let settled = settle(&given, Some(&file), Some(&file.workflows["w"])).unwrap();
+        let args = &settled.args;
+        assert_eq!(
+            (args.dpi, args.jobs, args.quiet, args.timings),
+            (Some(200), Some(2), true, false)
+        );
+        assert_eq!(args.to, ["md", "json"]);
+        assert_eq!(args.plugin_limit, ["memory=1GiB", "memory=2GiB"]);
+        let origin = |name: &str| {
+            settled
+                .settings
+                .iter()
+                .find(|s| s.key.name == name)
+                .unwrap()
+                .origin
+                .clone()
+        };
+        assert_eq!(origin("jobs"), Origin::Flag);
+        let Origin::File(at) = origin("dpi") else { panic!() };
+        assert_eq!(file.source.line(at), "conf/o.toml:9");
     }
 }

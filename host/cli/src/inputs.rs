@@ -40,6 +40,14 @@ impl Input {
         IMAGES.iter().any(|image| extension.eq_ignore_ascii_case(image))
     }
 
+    /// Where it lies; standard input lies nowhere.
+    pub fn path(&self) -> Option<&Path> {
+        match &self.from {
+            From::Stdin => None,
+            From::File(path) => Some(path),
+        }
+    }
+
     /// Opens the document's bytes.
     pub fn open(&self) -> std::io::Result<Source> {
         match &self.from {

@@ -8,17 +8,30 @@ mod args;
 mod commands;
 mod compat;
 mod config;
+mod diff;
 mod exit;
+mod fetch;
+mod grants;
 mod inputs;
+mod installed;
+mod internal;
+mod kit;
 mod model;
+mod options;
+mod pdf;
 mod plugins;
+mod prepared;
 mod progress;
+mod recognise;
 mod recognition;
+mod recording;
 mod report;
 mod stream;
+mod trial;
+mod workflow;
 
-use args::{Cli, Command};
-use clap::Parser;
+use args::{Cli, Command, ConfigCommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use exit::{Exit, Failed};
 use std::process::ExitCode;
 
@@ -28,8 +41,13 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    if let Some(ended) = internal::run() {
+        return ended;
+    }
+    let parsed = Cli::command().try_get_matches();
+    let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => {
             // `--help` and `--version` are no errors and go to standard output.
             let code = if error.use_stderr() {
@@ -42,8 +60,14 @@ fn main() -> ExitCode {
         }
     };
     let done = match cli.command {
-        None => commands::convert::run(cli.convert),
-        Some(Command::Convert(args)) => commands::convert::run(*args),
+        None => commands::convert::run(&matches),
+        Some(Command::Convert(_)) => commands::convert::run(innermost(&matches)),
+        Some(Command::Run(args)) => commands::run::run(&args, innermost(&matches)),
+        Some(Command::Config { command }) => match command {
+            ConfigCommand::Check { config } => commands::config::check(config.as_deref()),
+            ConfigCommand::Show(args) => commands::config::show(&args, innermost(&matches)),
+            ConfigCommand::Schema => commands::config::schema(),
+        },
         Some(Command::Plugin { command }) => commands::plugin::run(command),
         Some(Command::Models { command }) => commands::models::run(command),
         Some(Command::Doctor { json, config }) => commands::doctor::run(json, config.as_deref()),
@@ -55,4 +79,11 @@ fn main() -> ExitCode {
             exit.into()
         }
     }
+}
+
+/// What was typed after the last subcommand; where a value comes from is known here alone.
+fn innermost(matches: &ArgMatches) -> &ArgMatches {
+    matches
+        .subcommand()
+        .map_or(matches, |(_, inner)| innermost(inner))
 }

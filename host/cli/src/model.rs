@@ -242,6 +242,10 @@ fn options(args: &RecognitionArgs, folder: PathBuf, place: Place) -> Options {
         gpu_memory_utilization: args
             .gpu_memory_utilization
             .map_or(upstream.gpu_memory_utilization, |share| share.0),
+        experts: args
+            .expert_weights
+            .map_or(upstream.experts, |experts| experts.kept()),
+        deterministic: args.deterministic,
         retry: args.retry_modes.clone().map_or(upstream.retry, |modes| modes.0),
         ..upstream
     }
@@ -283,7 +287,7 @@ fn ppocr(args: &ConvertArgs) -> Result<Ppocr, Failed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::recognition::{Dtype, RetryModes, Share, Within};
+    use crate::recognition::{Dtype, ExpertWeights, RetryModes, Share, Within};
     use ocr_model_deepseek::{Mode, Precision, Task};
 
     /// What is chosen for `flags` on a machine: a build with CUDA or without, its devices, weights or none.
@@ -406,6 +410,8 @@ mod tests {
             no_repeat_ngram_size: Some(Within(30)),
             no_repeat_ngram_window: Some(Within(0)),
             gpu_memory_utilization: Some(Share(0.5)),
+            expert_weights: Some(ExpertWeights::Int8),
+            deterministic: true,
             retry_modes: Some(RetryModes(Vec::new())),
             ..RecognitionArgs::default()
         };
@@ -418,5 +424,10 @@ mod tests {
         assert_eq!((given.ngram.size, given.ngram.window), (30, None));
         assert_eq!(given.ngram.allowed, NgramRule::default().allowed);
         assert_eq!((given.gpu_memory_utilization, given.retry), (0.5, Vec::new()));
+        assert!(given.deterministic && !open.deterministic);
+        assert_eq!(
+            (open.experts, given.experts),
+            (ExpertWeights::Bf16.kept(), ExpertWeights::Int8.kept())
+        );
     }
 }

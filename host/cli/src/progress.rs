@@ -59,6 +59,22 @@ impl Display {
         }
     }
 
+    /// Settings were read again while the run goes on; `wrong`: why the new ones are not taken up.
+    pub fn reloaded(&self, wrong: Option<&str>) {
+        match wrong {
+            None => {
+                let line = "note: the configuration was read again; what begins now follows it";
+                self.say(Voice::Normal, line);
+            }
+            Some(why) => {
+                let line =
+                    format!("error: the new configuration is not taken up, the one before goes on: {why}");
+                self.say(Voice::Quiet, &line);
+            }
+        }
+        self.event(json!({"event": "reload", "error": wrong}));
+    }
+
     fn event(&self, event: serde_json::Value) {
         if self.json {
             let mut line = event.to_string();

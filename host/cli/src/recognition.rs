@@ -44,6 +44,12 @@ pub struct RecognitionArgs {
     /// Share of the GPU's memory that weights and cache may take with bf16, over 0, at most 1 [default: 0.9]
     #[arg(long, value_name = "SHARE")]
     pub gpu_memory_utilization: Option<Share>,
+    /// How a GPU keeps the experts' weights with bf16: bf16, or int8, which reads less and is less exact [default: bf16]
+    #[arg(long, value_name = "TYPE")]
+    pub expert_weights: Option<ExpertWeights>,
+    /// Let a page's text not depend, to the last bit, on what a GPU reads beside it; slower
+    #[arg(long)]
+    pub deterministic: bool,
     /// Modes to try, in this order, when a page's text runs in circles, or none [default: base,large]
     #[arg(long, value_name = "MODES")]
     pub retry_modes: Option<RetryModes>,
@@ -145,6 +151,26 @@ impl Dtype {
     }
 }
 
+/// How a GPU keeps the experts' weights.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ExpertWeights {
+    /// 16 bits, the checkpoint's own
+    Bf16,
+    /// 8 bits and a scale for each row
+    Int8,
+}
+
+impl ExpertWeights {
+    /// As the engine takes it.
+    pub fn kept(self) -> ocr_model_deepseek::ExpertWeights {
+        match self {
+            Self::Bf16 => ocr_model_deepseek::ExpertWeights::Bf16,
+            Self::Int8 => ocr_model_deepseek::ExpertWeights::Int8,
+        }
+    }
+}
+
 /// What reads a page that DeepSeek-OCR could not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -242,6 +268,8 @@ impl RecognitionArgs {
             ("--no-repeat-ngram-size", self.no_repeat_ngram_size.is_some()),
             ("--no-repeat-ngram-window", self.no_repeat_ngram_window.is_some()),
             ("--gpu-memory-utilization", self.gpu_memory_utilization.is_some()),
+            ("--expert-weights", self.expert_weights.is_some()),
+            ("--deterministic", self.deterministic),
             ("--retry-modes", self.retry_modes.is_some()),
             ("--fallback", self.fallback.is_some()),
             ("--stream", self.stream),
@@ -284,6 +312,9 @@ mod tests {
             "0",
             "--gpu-memory-utilization",
             "0.5",
+            "--expert-weights",
+            "int8",
+            "--deterministic",
             "--retry-modes",
             "tiny, base",
             "--fallback",
@@ -298,6 +329,8 @@ mod tests {
         assert_eq!(args.wanted(), Task::Locate("the total".into()));
         assert_eq!(args.no_repeat_ngram_window, Some(Within(0)));
         assert_eq!(args.gpu_memory_utilization, Some(Share(0.5)));
+        assert_eq!(args.expert_weights, Some(ExpertWeights::Int8));
+        assert!(args.deterministic);
         assert_eq!(args.retry_modes, Some(RetryModes(vec![Mode::Tiny, Mode::Base])));
         assert_eq!((args.fallback, args.stream), (Some(Fallback::None), true));
     }

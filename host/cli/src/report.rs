@@ -1,5 +1,6 @@
 //! `report.json` and the table of stages.
 
+use crate::workflow::Used;
 use ocr_pipeline::DocumentReport;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -27,6 +28,15 @@ const STAGES: &[&str] = &[
 pub struct RunReport<'a> {
     /// Name and version of this program.
     pub tool: String,
+    /// The workflow that ran, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub workflow: Option<&'a str>,
+    /// For whom.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tenant: Option<&'a str>,
+    /// What the run has used for the tenant, and the bounds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub quota: Option<BTreeMap<&'static str, Used>>,
     /// Engine and mode.
     pub engine: &'a str,
     /// The code that the program ends with.

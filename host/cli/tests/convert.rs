@@ -21,6 +21,8 @@ fn example(name: &str) -> String {
 fn ocr_host(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ocr-host"));
     command.args(args).current_dir(folder).stdin(Stdio::null());
+    // What the sandbox can't draw stays undrawn here; tests/pdf_renderer.rs is about the other way.
+    command.env("OCR_HOST_PDFIUM", "none");
     command.env("OCR_HOST_CACHE", concat!(env!("CARGO_TARGET_TMPDIR"), "/cache"));
     command.env("OCR_HOST_MODELS", concat!(env!("CARGO_TARGET_TMPDIR"), "/models"));
     command
@@ -38,11 +40,13 @@ struct Ran {
 impl From<Output> for Ran {
     fn from(output: Output) -> Self {
         let text = |bytes| String::from_utf8(bytes).expect("the program writes UTF-8");
-        // Every run tells which engine reads; tests/recognition.rs hears that.
+        // Every run tells which engine reads; tests/recognition.rs hears that. Whether compiling takes long enough to be
+        // told of hangs on the machine, and on which test is the first to need the component.
         let engine = |line: &&str| line.starts_with("note: pages are read by ");
+        let compiling = |line: &&str| line.starts_with("compiling plugin `");
         let err: String = text(output.stderr)
             .split_inclusive('\n')
-            .filter(|line| !engine(line))
+            .filter(|line| !engine(line) && !compiling(line))
             .collect();
         Self {
             code: output.status.code().expect("it was not killed"),
@@ -728,6 +732,36 @@ fn settings_of_the_present_folder_are_named() {
     );
     assert!(ran.err.ends_with(" ms\n"), "{}", ran.err);
     assert!(ran.err.contains("stage") && ran.out.contains("LANTERN BAKERY"));
+    // The user hushes that, and lines of JSON stay such; the file itself may have come with the documents.
+    std::fs::write(folder.path().join("ocr-host.toml"), "quiet = true\n").unwrap();
+    let told = |flags: &[&str]| {
+        let ran = run_in(folder.path(), &[flags, &["receipt.png"][..]].concat());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran.err.contains("note: settings are taken from")
+    };
+    assert!(told(&[]));
+    assert!(!told(&["--quiet"]) && !told(&["--progress", "json"]));
+    assert!(!told(&["--config", "ocr-host.toml"]), "the user named it");
+}
+
+#[test]
+fn compiling_for_the_first_time_is_no_word_to_who_wants_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let receipt = example("receipt.png");
+    let first = |flags: &[&str]| {
+        let cache = tempfile::tempdir().unwrap();
+        let output = ocr_host(folder.path(), &[flags, &[receipt.as_str()][..]].concat())
+            .env("OCR_HOST_CACHE", cache.path())
+            .output()
+            .unwrap();
+        assert!(output.status.success());
+        String::from_utf8(output.stderr).unwrap()
+    };
+    assert_eq!(first(&["--quiet"]), "");
+    for line in first(&["--progress", "json"]).lines() {
+        let parsed: Result<Value, _> = serde_json::from_str(line);
+        assert!(parsed.is_ok(), "{line}");
+    }
 }
 
 #[test]
@@ -858,7 +892,7 @@ fn flags_that_make_no_sense_say_what_would() {
         (vec!["--to", "docx", &receipt], "the formats are"),
         (vec!["--plugin", "nothing.wasm", &receipt], "built-in ones are"),
         (vec!["--plugin-opt", "colour=red", &receipt], "it knows"),
-        (vec!["--plugin-opt", "images=maybe", &receipt], "one of"),
+        (vec!["--plugin-opt", "images=maybe", &receipt], "it takes `auto`"),
         (vec!["--plugin-limit", "ram=1GiB", &receipt], "memory, time"),
         (vec!["--to", "md,html", &receipt], "-o DIR"),
         (vec!["--page-timeout", "0s", &receipt], "give 1 s or more"),

@@ -106,8 +106,9 @@ fn document(raw: String, truth: &Value) -> Value {
             adapters: vec![AdapterPlan {
                 plugin: component(&runtime, "image-in"),
                 config: format!(r#"{{"dpi": {dpi}}}"#),
+                context: Context::default(),
             }],
-            adapter_context: Context::default(),
+            processors: Vec::new(),
             formatters: vec![FormatterPlan {
                 plugin: component(&runtime, "json-out"),
                 config: "{}".into(),
@@ -118,8 +119,11 @@ fn document(raw: String, truth: &Value) -> Value {
             pages: PageSelection::default(),
             dpi: dpi as f32,
             password: None,
+            text_layer: Default::default(),
             page_timeout: Duration::from_secs(60),
             budget: PageBudget::new(1),
+            tenant: Default::default(),
+            gate: Arc::new(ocr_pipeline::NoGate),
             cancel: CancelFlag::default(),
             events: Arc::new(NoEvents),
         };

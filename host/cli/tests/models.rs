@@ -173,7 +173,7 @@ fn doctor_says_what_runs_and_what_is_missing() {
     assert_eq!(found["engines"][0]["missing"], Value::Null);
     assert_eq!(found["cuda"]["is_built"], json!(cfg!(feature = "cuda")));
     assert_eq!(found["code_cache"]["is_usable"], json!(true));
-    assert_eq!(found["plugins"].as_array().unwrap().len(), 5);
+    assert_eq!(found["plugins"].as_array().unwrap().len(), 13);
     let advice = found["advice"].to_string();
     assert!(advice.contains("ocr-host models fetch deepseek-ocr"), "{advice}");
 
@@ -189,7 +189,8 @@ fn doctor_says_what_runs_and_what_is_missing() {
     );
     assert!(
         line("config").contains("ocr-host.toml")
-            && line("to do").contains("ocr-host.toml: TOML parse error at line 1")
+            && line("to do").contains("ocr-host.toml has 1 error")
+            && ran.out.contains("ocr-host.toml:1:7")
             && ran.out.contains("36..=1200"),
         "{}",
         ran.out

@@ -1,116 +1,60 @@
 //! `ocr-host [convert]`: flags become a plan, documents run through it, what happened becomes the exit code.
 
-use crate::args::{Compat, ConvertArgs, Progress};
-use crate::compat::Deepseek;
+use crate::args::{ConvertArgs, Progress};
 use crate::config;
 use crate::exit::{Exit, Failed};
 use crate::inputs::{self, Input};
 use crate::model::{self, Choice, Machine};
+use crate::pdf;
 use crate::plugins;
+use crate::prepared::{Prepared, Ready, Run};
 use crate::progress::{Display, Voice};
 use crate::report::{RunReport, timings};
 use crate::stream::Stream;
+use clap::ArgMatches;
 use ocr_model_deepseek::TextSink;
-use ocr_pipeline::{
-    AdapterPlan, Destination, DocumentReport, DocumentStatus, Failure, FormatterPlan, LEAST_TIME, PageBudget,
-    Plan, SinkPlan, convert,
-};
-use ocr_runtime::limits::parse_duration;
-use ocr_runtime::{CancelFlag, Context, Grants, Limits, Plugin, Runtime, Unheard, World, discard_staged};
+use ocr_pipeline::{Destination, DocumentReport, DocumentStatus, Failure, Plan, QUOTA, convert};
+use ocr_runtime::{CancelFlag, discard_staged};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// Documents under way at a time, or as many as the engine reads pages: while one is opened or finished, the engine
 /// reads the others.
-const DOCUMENTS_AT_A_TIME: usize = 2;
+pub const DOCUMENTS_AT_A_TIME: usize = 2;
 
-pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
+pub fn run(given: &ArgMatches) -> Result<Exit, Failed> {
     let started = Instant::now();
-    config::complete(&mut args)?;
+    let args = config::complete(given)?.args;
     if args.inputs.is_empty() {
         let why = "no input; give files, folders or - for standard input (see --help)";
         return Err(Failed::new(Exit::Arguments, why));
     }
-    let limits = limits(&args)?;
-    let runtime = plugins::runtime(&limits)?;
-    let (adapters, formatters) = load(&runtime, &args)?;
-    let both: Vec<Arc<Plugin>> = adapters.iter().chain(&formatters).cloned().collect();
-    let mut configs = plugins::options(&both, &args.plugin_opt)?;
-    let formatter_configs = configs.split_off(adapters.len());
-    let extensions: Vec<String> = adapters
-        .iter()
-        .flat_map(|a| a.manifest().extensions.clone())
-        .collect();
-    let documents = inputs::expand(&args.inputs, &extensions, args.output.as_deref())?;
-    check_destination(&args, &documents, &formatters)?;
-
-    let voice = match (args.quiet, args.verbose) {
-        (true, _) => Voice::Quiet,
-        (false, 0) => Voice::Normal,
-        (false, _) => Voice::Verbose,
-    };
-    if args.recognition.stream && args.progress == Some(Progress::Json) {
-        let why = "--stream and --progress json both write to standard error; leave one out";
-        return Err(Failed::new(Exit::Arguments, why));
-    }
+    let limits = plugins::limits(&args.plugin_limit)?;
+    let runtime = plugins::runtime_for(&args, &limits)?;
+    let prepared = Prepared::new(&runtime, limits, &args)?;
+    let documents = inputs::expand(&args.inputs, &prepared.extensions(), args.output.as_deref())?;
+    check_destination(&args, &documents, &prepared.formatters)?;
+    check_streams(&args)?;
     let chosen = model::choose(&args.recognition, &Machine::here())?;
     let sink = text_sink(&args, &chosen.choice, &documents);
-    let how = match (args.progress.unwrap_or(Progress::Auto), &sink) {
-        // The text itself shows how far it is.
-        (Progress::Auto, Some(_)) => Progress::None,
-        (how, _) => how,
-    };
-    let display = Arc::new(Display::new(how, voice, documents.len()));
-    if let Some(note) = &chosen.note {
-        display.say(Voice::Normal, &format!("note: {note}"));
-    }
-    if let Some(warning) = &chosen.warning {
-        display.say(Voice::Normal, &format!("warning: {warning}"));
-    }
+    let display = display(&args, sink.is_some(), documents.len());
+    tell(&display, &chosen, &prepared);
     let cancel = CancelFlag::default();
     cancel_on_interrupt(&cancel)?;
     let engine = model::start(&args, &chosen.choice, sink)?;
-    // Formatters get the pixels of the page they format; copies of pixels inside a plugin are for none yet.
-    let context = |grants| Context {
-        limits: limits.clone(),
-        grants,
-        cancel: cancel.clone(),
-        // Each document hears its own plugins.
-        events: Arc::new(Unheard),
-    };
-    let formatter_context = context(Grants {
-        page_raster: true,
-        image_rows: false,
-    });
-    let plan = Plan {
-        adapters: adapters
-            .into_iter()
-            .zip(configs)
-            .map(|(plugin, config)| AdapterPlan { plugin, config })
-            .collect(),
-        adapter_context: context(Grants::default()),
-        formatters: formatters
-            .iter()
-            .zip(formatter_configs)
-            .map(|(plugin, config)| FormatterPlan {
-                plugin: plugin.clone(),
-                config,
-                context: formatter_context.clone(),
-            })
-            .collect(),
-        sinks: sinks(&args, &formatters, documents.len()),
+    let run = Run {
+        args: &args,
+        choice: &chosen.choice,
         engine: engine.handle(),
-        pages: args.pages.clone().unwrap_or_default(),
-        dpi: args.dpi.unwrap_or(chosen.choice.dpi()) as f32,
-        password: args.pdf_password.clone(),
-        page_timeout: page_timeout(&args)?.unwrap_or(chosen.choice.page_timeout()),
-        budget: PageBudget::new(engine.handle().pages_at_a_time()),
-        cancel: cancel.clone(),
+        documents: documents.len(),
+        pdf: pdf::service(args.pdfium.as_deref(), &prepared.limits)?,
+        cancel: &cancel,
         events: display.clone(),
     };
+    let plan = prepared.plan(&run)?;
     let reports = run_all(&plan, &documents, args.output.as_deref());
     display.finish();
     let exit = exit_code(&reports, &cancel);
@@ -119,6 +63,9 @@ pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
             tool: format!("ocr-host {}", env!("CARGO_PKG_VERSION")),
             engine: plan.engine.name(),
             exit_code: exit as u8,
+            workflow: None,
+            tenant: None,
+            quota: None,
             ms: started.elapsed().as_secs_f64() * 1e3,
             documents: &reports,
         };
@@ -135,35 +82,45 @@ pub fn run(mut args: ConvertArgs) -> Result<Exit, Failed> {
     Ok(exit)
 }
 
-fn limits(args: &ConvertArgs) -> Result<Limits, Failed> {
-    let mut limits = Limits::default();
-    for given in &args.plugin_limit {
-        let wrong = |why: String| Failed::new(Exit::Arguments, format!("--plugin-limit: {why}"));
-        let (name, value) = given
-            .split_once('=')
-            .ok_or_else(|| wrong(format!("`{given}` is not LIMIT=VALUE")))?;
-        limits.set(name, value).map_err(wrong)?;
-    }
-    Ok(limits)
+/// What the user sees of a run; `is_heard`: the model's text shows how far it is.
+pub fn display(args: &ConvertArgs, is_heard: bool, documents: usize) -> Arc<Display> {
+    let voice = match (args.quiet, args.verbose) {
+        (true, _) => Voice::Quiet,
+        (false, 0) => Voice::Normal,
+        (false, _) => Voice::Verbose,
+    };
+    let how = match (args.progress.unwrap_or(Progress::Auto), is_heard) {
+        (Progress::Auto, true) => Progress::None,
+        (how, _) => how,
+    };
+    Arc::new(Display::new(how, voice, documents))
 }
 
-fn page_timeout(args: &ConvertArgs) -> Result<Option<Duration>, Failed> {
-    let wrong = |e: String| Failed::new(Exit::Arguments, format!("--page-timeout: {e}"));
-    let Some(text) = &args.page_timeout else {
-        return Ok(None);
-    };
-    match parse_duration(text).map_err(wrong)? {
-        time if time < LEAST_TIME => Err(wrong(format!(
-            "`{text}` is too short; give {} s or more",
-            LEAST_TIME.as_secs()
-        ))),
-        time => Ok(Some(time)),
+/// Says what was chosen, and what plugins ask for in vain.
+pub fn tell(display: &Display, chosen: &model::Chosen, prepared: &Prepared) {
+    if let Some(note) = &chosen.note {
+        display.say(Voice::Normal, &format!("note: {note}"));
     }
+    if let Some(warning) = &chosen.warning {
+        display.say(Voice::Normal, &format!("warning: {warning}"));
+    }
+    for note in prepared.notes() {
+        display.say(Voice::Normal, &note);
+    }
+}
+
+/// Standard error is one.
+pub fn check_streams(args: &ConvertArgs) -> Result<(), Failed> {
+    if args.recognition.stream && args.progress == Some(Progress::Json) {
+        let why = "--stream and --progress json both write to standard error; leave one out";
+        return Err(Failed::new(Exit::Arguments, why));
+    }
+    Ok(())
 }
 
 /// What hears the model's text: standard error, where it was asked for, or where one image is read for someone who
 /// watches and its output goes elsewhere. On one screen, raw text and result would be one too many.
-fn text_sink(args: &ConvertArgs, choice: &Choice, documents: &[Input]) -> Option<Arc<dyn TextSink>> {
+pub fn text_sink(args: &ConvertArgs, choice: &Choice, documents: &[Input]) -> Option<Arc<dyn TextSink>> {
     let watched = std::io::stderr().is_terminal() && !args.quiet && args.progress.is_none();
     let elsewhere = args.output.is_some() || !std::io::stdout().is_terminal();
     let one_image = matches!(documents, [only] if only.is_image());
@@ -172,67 +129,19 @@ fn text_sink(args: &ConvertArgs, choice: &Choice, documents: &[Input]) -> Option
     (wanted && choice.writes()).then(sink)
 }
 
-/// Native writers beside the formatters.
-fn sinks(args: &ConvertArgs, formatters: &Plugins, documents: usize) -> Vec<Arc<dyn SinkPlan>> {
-    let compat = args.compat.map(|Compat::Deepseek| -> Arc<dyn SinkPlan> {
-        Arc::new(Deepseek {
-            several: documents > 1,
-            taken: formatters
-                .iter()
-                .map(|f| f.manifest().extensions[0].clone())
-                .collect(),
-        })
-    });
-    compat.into_iter().collect()
-}
-
-type Plugins = Vec<Arc<Plugin>>;
-
-/// Adapters, the user's own first, and formatters in the order given.
-fn load(runtime: &Runtime, args: &ConvertArgs) -> Result<(Plugins, Plugins), Failed> {
-    let (mut adapters, mut formatters) = (Plugins::new(), Plugins::new());
-    for name in &args.to {
-        formatters.push(plugins::formatter(runtime, name.trim())?);
-    }
-    for name in &args.plugin {
-        let plugin = plugins::load(runtime, name)?;
-        match plugin.world() {
-            World::InputAdapter => adapters.push(plugin),
-            World::OutputFormatter => formatters.push(plugin),
-            World::PageProcessor => unreachable!("the runtime loads no processors"),
-        }
-    }
-    if formatters.is_empty() && args.compat.is_none() {
-        formatters.push(plugins::formatter(runtime, "md")?);
-    }
-    for built_in in plugins::BUILT_IN
-        .iter()
-        .filter(|b| b.manifest().world == World::InputAdapter)
-    {
-        let own = built_in.load(runtime)?;
-        if adapters.iter().all(|a| a.digest() != own.digest()) {
-            adapters.push(own);
-        }
-    }
-    let mut extensions: Vec<&str> = formatters
-        .iter()
-        .map(|f| f.manifest().extensions[0].as_str())
-        .collect();
-    extensions.sort_unstable();
-    if let Some(twice) = extensions.windows(2).find(|pair| pair[0] == pair[1]) {
-        let why = format!("two formatters write .{}; choose one of them", twice[0]);
-        return Err(Failed::new(Exit::Arguments, why));
-    }
-    Ok((adapters, formatters))
-}
-
 /// Without a folder, exactly one file can be written: one document in one format, to standard output.
-fn check_destination(args: &ConvertArgs, documents: &[Input], formatters: &Plugins) -> Result<(), Failed> {
+pub fn check_destination(
+    args: &ConvertArgs,
+    documents: &[Input],
+    formatters: &[Ready],
+) -> Result<(), Failed> {
     if args.output.is_none() && args.compat.is_some() {
         let why = "--compat deepseek writes several files; give a folder with -o DIR";
         return Err(Failed::new(Exit::Arguments, why));
     }
-    let writes_md = formatters.iter().any(|f| f.manifest().extensions[0] == "md");
+    let writes_md = formatters
+        .iter()
+        .any(|f| f.given.plugin.manifest().extensions[0] == "md");
     if args.compat.is_some() && writes_md && documents.len() > 1 && documents.iter().any(Input::is_image) {
         let why =
             "--compat deepseek writes NAME.md for each of several images, and so does --to md; leave one out";
@@ -257,7 +166,7 @@ fn check_destination(args: &ConvertArgs, documents: &[Input], formatters: &Plugi
 }
 
 /// The first interrupt (or request to terminate) ends the run in order, the second at once.
-fn cancel_on_interrupt(cancel: &CancelFlag) -> Result<(), Failed> {
+pub fn cancel_on_interrupt(cancel: &CancelFlag) -> Result<(), Failed> {
     let flag = cancel.clone();
     let set = ctrlc::set_handler(move || {
         if flag.is_cancelled() {
@@ -292,7 +201,7 @@ fn run_all(plan: &Plan, documents: &[Input], folder: Option<&Path>) -> Vec<Docum
         for _ in 0..at_a_time.min(documents.len()) {
             let thread = std::thread::Builder::new()
                 .name("ocr-document".into())
-                .stack_size(plan.adapter_context.limits.thread_stack());
+                .stack_size(plan.thread_stack());
             thread.spawn_scoped(scope, work).expect("a thread can be started");
         }
     });
@@ -303,7 +212,7 @@ fn run_all(plan: &Plan, documents: &[Input], folder: Option<&Path>) -> Vec<Docum
         .collect()
 }
 
-fn run_one(plan: &Plan, document: &Input, folder: Option<&Path>) -> DocumentReport {
+pub fn run_one(plan: &Plan, document: &Input, folder: Option<&Path>) -> DocumentReport {
     let destination = match folder {
         Some(folder) => Destination::Folder {
             folder: folder.join(&document.folder),
@@ -336,7 +245,7 @@ fn run_one(plan: &Plan, document: &Input, folder: Option<&Path>) -> DocumentRepo
 
 /// One document has the code of its own failure; several have 21 when some failed, as one has of which no page was read. A stopped plugin outranks
 /// failed files, which outrank failed pages.
-fn exit_code(reports: &[DocumentReport], cancel: &CancelFlag) -> Exit {
+pub fn exit_code(reports: &[DocumentReport], cancel: &CancelFlag) -> Exit {
     if cancel.is_cancelled() {
         return Exit::Interrupted;
     }
@@ -345,7 +254,7 @@ fn exit_code(reports: &[DocumentReport], cancel: &CancelFlag) -> Exit {
     }
     let failed: Vec<&DocumentReport> = reports
         .iter()
-        .filter(|r| r.status == DocumentStatus::Failure)
+        .filter(|r| matches!(r.status, DocumentStatus::Failure | DocumentStatus::Skipped))
         .collect();
     if let ([only], 1) = (&failed[..], reports.len()) {
         return match only.errors.first().map(|f| f.code.as_str()) {
@@ -353,6 +262,7 @@ fn exit_code(reports: &[DocumentReport], cancel: &CancelFlag) -> Exit {
             Some("unreadable" | "output" | "host-error") => Exit::FileAccess,
             Some("internal") => Exit::Other,
             Some("plugin-config" | "no-such-page") => Exit::Arguments,
+            Some(QUOTA) => Exit::SomeFiles,
             Some(_) => Exit::Input,
             None if only
                 .pages

@@ -7,8 +7,9 @@ use crate::args::{CacheArgs, Cli};
 use crate::commands::{machine, models};
 use crate::config;
 use crate::exit::{Exit, Failed, OrExit};
+use crate::pdf;
 use crate::plugins::{BUILT_IN, code_folder};
-use clap::Parser;
+use clap::CommandFactory;
 use ocr_model_ppocr::{Options, Ppocr, Weights};
 use ocr_weights::{DEEPSEEK_OCR, State};
 use serde::Serialize;
@@ -36,6 +37,7 @@ struct Findings {
     cuda: machine::Cuda,
     engines: Vec<Engine>,
     plugins: Vec<BuiltInPlugin>,
+    pdf_renderer: PdfRenderer,
     code_cache: CodeCache,
     config: Configuration,
     /// What is missing or wrong, and what mends it.
@@ -60,6 +62,16 @@ struct BuiltInPlugin {
     world: &'static str,
 }
 
+/// pdfium, for pages that can't be drawn inside the sandbox.
+#[derive(Debug, Serialize)]
+struct PdfRenderer {
+    library: Option<PathBuf>,
+    /// Whether its process's system calls are filtered.
+    is_filtered: Option<bool>,
+    /// Why it can't be used.
+    error: Option<String>,
+}
+
 /// The folder of compiled plugins.
 #[derive(Debug, Serialize)]
 struct CodeCache {
@@ -76,7 +88,7 @@ struct Configuration {
 }
 
 fn findings(config: Option<&Path>) -> Findings {
-    let (config, weights) = configuration(config);
+    let (config, weights, pdfium) = configuration(config);
     let engines = vec![embedded(weights), deepseek()];
     let mut found = Findings {
         version: env!("CARGO_PKG_VERSION"),
@@ -84,6 +96,7 @@ fn findings(config: Option<&Path>) -> Findings {
         cuda: machine::cuda(),
         engines,
         plugins: plugins(),
+        pdf_renderer: pdf_renderer(pdfium.as_deref()),
         code_cache: code_cache(),
         config,
         advice: Vec::new(),
@@ -92,22 +105,35 @@ fn findings(config: Option<&Path>) -> Findings {
     found
 }
 
-/// The configuration file, and the folder of the embedded engine's models that it names.
-fn configuration(named: Option<&Path>) -> (Configuration, Option<PathBuf>) {
+/// The configuration file, and the folder of the embedded engine's models and the libpdfium that it names.
+fn configuration(named: Option<&Path>) -> (Configuration, Option<PathBuf>, Option<PathBuf>) {
     let file = config::find(named);
     // As a run would read it; quiet, because this command says itself where settings come from.
     let line = ["ocr-host", "-", "--quiet"].map(OsString::from).into_iter();
     let flag = file
         .iter()
         .flat_map(|path| ["--config".into(), path.clone().into_os_string()]);
-    let (error, models) = match Cli::try_parse_from(line.chain(flag)) {
-        Err(error) => (Some(error.to_string()), None),
-        Ok(Cli { mut convert, .. }) => match config::complete(&mut convert) {
-            Err(failed) => (Some(format!("{:#}", failed.error)), None),
-            Ok(()) => (None, convert.models),
+    let (error, models, pdfium) = match Cli::command().try_get_matches_from(line.chain(flag)) {
+        Err(error) => (Some(error.to_string()), None, None),
+        Ok(given) => match config::complete(&given) {
+            Err(failed) => (Some(format!("{:#}", failed.error)), None, None),
+            Ok(settled) => (None, settled.args.models, settled.args.pdfium),
         },
     };
-    (Configuration { file, error }, models)
+    (Configuration { file, error }, models, pdfium)
+}
+
+fn pdf_renderer(named: Option<&Path>) -> PdfRenderer {
+    let (library, error) = match pdf::library(named) {
+        Ok(library) => (library, None),
+        Err(failed) => (None, Some(format!("{:#}", failed.error))),
+    };
+    let probed = library.clone().map(pdf::probe).transpose();
+    PdfRenderer {
+        is_filtered: probed.as_ref().ok().copied().flatten(),
+        error: error.or(probed.err()),
+        library,
+    }
 }
 
 fn embedded(folder: Option<PathBuf>) -> Engine {
@@ -189,6 +215,7 @@ fn advice(found: &Findings) -> Vec<String> {
             None => "plugins are compiled at every start: there is no home folder; set OCR_HOST_CACHE".into(),
         });
     }
+    advice.extend(found.pdf_renderer.error.clone());
     advice.extend(found.config.error.clone());
     advice
 }
@@ -226,6 +253,17 @@ fn print(found: &Findings) {
     }
     let plugins = found.plugins.iter().map(|p| format!("{} {}", p.name, p.version));
     line("plugins", &plugins.collect::<Vec<_>>().join(", "));
+    let pdf = &found.pdf_renderer;
+    let state = match (&pdf.error, &pdf.library, pdf.is_filtered) {
+        (Some(_), ..) => "can't be used".to_owned(),
+        (None, None, _) => "none; `ocr-host models fetch pdfium` gets it".to_owned(),
+        (None, Some(library), Some(true)) => library.display().to_string(),
+        (None, Some(library), _) => format!(
+            "{} (its process's system calls are not filtered on this system)",
+            library.display()
+        ),
+    };
+    line("pdfium", &state);
     let cache = path(&found.code_cache.folder).unwrap_or_else(|| "none".into());
     let usable = if found.code_cache.is_usable {
         ""

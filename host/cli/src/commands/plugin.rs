@@ -1,106 +1,88 @@
-//! `ocr-host plugin build | inspect | list`.
+//! `ocr-host plugin ...`: one file for each command.
+
+mod bench;
+mod build;
+mod check;
+mod dev;
+mod inspect;
+mod install;
+mod list;
+mod new;
+mod project;
+mod record;
+mod test;
 
 use crate::args::PluginCommand;
-use crate::exit::{Exit, Failed, OrExit};
-use crate::plugins::{BUILT_IN, built_in};
-use ocr_runtime::build::{build, plugin_crates};
-use ocr_runtime::{Limits, Manifest, Plugin};
-use std::path::Path;
-use std::sync::Arc;
+use crate::exit::{Exit, Failed};
+use crate::options::GivenOption;
 
 pub fn run(command: PluginCommand) -> Result<Exit, Failed> {
     match command {
+        PluginCommand::New { lang, kind, place } => new::run(lang, kind, &place),
         PluginCommand::Build {
             folder,
             output,
             profile,
-        } => build_plugin(&folder, output.as_deref(), &profile),
-        PluginCommand::Inspect { plugin } => inspect(&plugin),
-        PluginCommand::List => {
-            for built_in in &BUILT_IN {
-                let m = built_in.manifest();
-                println!(
-                    "{:<14} {:<17} {:<8} {}",
-                    m.id,
-                    m.world.name(),
-                    m.version,
-                    m.description
-                );
-            }
-            Ok(Exit::Ok)
+            force,
+        } => build::run(&folder, output.as_deref(), &profile, force),
+        PluginCommand::Check { component } => check::run(&component),
+        PluginCommand::Inspect {
+            plugin,
+            json,
+            plugin_limit,
+        } => inspect::run(&plugin, json, &plugin_limit),
+        PluginCommand::Record {
+            input,
+            output,
+            rasters,
+            read,
+        } => record::run(&input, &output, rasters, &read),
+        PluginCommand::Test {
+            place,
+            update,
+            filter,
+            no_build,
+        } => {
+            let how = test::How {
+                update,
+                filter: filter.as_deref(),
+                no_build,
+            };
+            test::run(&place, &how)
         }
-    }
-}
-
-fn build_plugin(folder: &Path, output: Option<&Path>, profile: &str) -> Result<Exit, Failed> {
-    let crates = plugin_crates(folder).map_err(|e| Failed::new(Exit::Arguments, e))?;
-    let here = folder.canonicalize().or_exit(Exit::FileAccess)?;
-    // In a workspace, cargo lists all members; the one asked for is the one in this folder.
-    let crates: Vec<_> = match crates.iter().find(|c| c.folder == here) {
-        Some(one) => vec![one.clone()],
-        None => crates,
-    };
-    if output.is_some() && crates.len() > 1 {
-        return Err(Failed::new(
-            Exit::Arguments,
-            "-o names one file, but the workspace has several plugins",
-        ));
-    }
-    let built = build(&crates, profile).map_err(|e| Failed::new(Exit::Other, e))?;
-    for (plugin, component) in crates.iter().zip(built) {
-        // As the user wrote it, where that is enough to find it.
-        let home = if plugin.folder == here {
-            folder
-        } else {
-            &plugin.folder
-        };
-        let place = home.join(format!("{}.wasm", plugin.manifest.id));
-        let place = output.unwrap_or(&place);
-        let written = std::fs::write(place, &component);
-        written.map_err(|e| Failed::new(Exit::FileAccess, format!("{}: {e}", place.display())))?;
-        println!("{} ({} bytes)", place.display(), component.len());
-    }
-    Ok(Exit::Ok)
-}
-
-fn inspect(name: &str) -> Result<Exit, Failed> {
-    let runtime = crate::plugins::runtime(&Limits::default())?;
-    let plugin: Arc<Plugin> = crate::plugins::load(&runtime, name)?;
-    let m: &Manifest = plugin.manifest();
-    let origin = if Path::new(name).exists() || built_in(name).is_none() {
-        name
-    } else {
-        "built in"
-    };
-    println!("{} {}  ({origin})", m.id, m.version);
-    if !m.description.is_empty() {
-        println!("{}", m.description);
-    }
-    println!("world        {} of ocr-host:plugin {}", m.world.name(), m.wit);
-    let list = |label: &str, items: &[String]| {
-        if !items.is_empty() {
-            println!("{label:<12} {}", items.join(", "));
+        PluginCommand::Bench {
+            plugin,
+            input,
+            rounds,
+            count_fuel,
+            json,
+            read,
+        } => bench::run(&bench::Bench {
+            plugin: &plugin,
+            input: &input,
+            rounds,
+            count_fuel,
+            json,
+            read: &read,
+        }),
+        PluginCommand::Dev {
+            place,
+            input,
+            output,
+            plugin_opt,
+            read,
+        } => {
+            let options = plugin_opt.iter().map(|flag| GivenOption::from_flag(flag));
+            dev::run(&dev::Dev {
+                place: &place,
+                input: &input,
+                output: output.as_deref(),
+                options: &options.collect::<Result<Vec<_>, _>>()?,
+                read: &read,
+            })
         }
-    };
-    list("media types", &m.media_types);
-    list("extensions", &m.extensions);
-    list("--to", &m.aliases);
-    list("wants", &m.capabilities);
-    list("imports", &plugin.imports());
-    println!("sha256       {}", plugin.digest());
-    if let Some(properties) = m.config_properties() {
-        println!("options");
-        for (key, schema) in properties {
-            let text = |field: &str| schema.get(field).map(|v| v.to_string().replace('"', ""));
-            let kind = text("enum").or_else(|| text("type")).unwrap_or_default();
-            let default = text("default")
-                .map(|d| format!(" [default: {d}]"))
-                .unwrap_or_default();
-            println!(
-                "  {key} = {kind}{default}\n      {}",
-                text("description").unwrap_or_default()
-            );
-        }
+        PluginCommand::List { json } => list::run(json),
+        PluginCommand::Install { source, sha256 } => install::run(&source, sha256.as_deref()),
+        PluginCommand::Remove { name } => install::remove(&name),
     }
-    Ok(Exit::Ok)
 }

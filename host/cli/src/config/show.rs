@@ -1,0 +1,178 @@
+//! `config show`: what holds for a run, key by key, and where each value comes from.
+
+use super::file::{Bound, File, Tenant, Workflow};
+use super::keys::{Kind, Section};
+use super::read::as_flag;
+use super::settle::{Origin, Settled};
+use std::fmt::{Display, Write};
+
+/// A line: key, value, origin.
+type Line = (String, String, String);
+
+/// All that holds, for the tenants named as well.
+pub fn show(
+    settled: &Settled,
+    file: Option<&File>,
+    workflow: Option<&Workflow>,
+    tenants: &[&Tenant],
+) -> String {
+    let place = |at: usize| file.map(|file| file.source.line(at)).unwrap_or_default();
+    let typed = settled
+        .args
+        .inputs
+        .iter()
+        .map(|input| (input.clone(), "command line".to_owned()));
+    let mut inputs: Vec<(String, String)> = typed.collect();
+    if let (true, Some(workflow)) = (inputs.is_empty(), workflow) {
+        let named = workflow.settings.items("inputs").iter();
+        inputs.extend(named.map(|item| (item.text.clone(), place(item.at.start))));
+    }
+    let inputs = inputs
+        .into_iter()
+        .map(|(input, origin)| ("inputs".to_owned(), plain(&input), origin));
+    let mut shown = table(&inputs.chain(settings(settled, &place)).collect::<Vec<Line>>());
+    for tenant in tenants {
+        let _ = write!(
+            shown,
+            "\n[tenant.{}]\n{}",
+            tenant.name.text,
+            table(&of_tenant(tenant, &place))
+        );
+    }
+    shown
+}
+
+fn settings(settled: &Settled, place: &dyn Fn(usize) -> String) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for key in Section::Head
+        .keys()
+        .iter()
+        .filter(|key| !matches!(key.kind, Kind::Named(_)))
+    {
+        let set: Vec<_> = settled
+            .settings
+            .iter()
+            .filter(|s| s.key.name == key.name)
+            .collect();
+        if set.is_empty() {
+            let default = match (&key.kind, &key.default) {
+                (_, Some(default)) => default.clone(),
+                (Kind::Switch, None) => "false".into(),
+                (_, None) => "-".into(),
+            };
+            lines.push((key.name.clone(), default, "default".into()));
+        }
+        for setting in set {
+            let value = match (&setting.value, key.name.as_str()) {
+                (Some(_), "pdf-password") => "(set)".to_owned(),
+                (Some(value), _) => plain(&value.to_string_lossy()),
+                (None, _) => "true".into(),
+            };
+            let origin = match &setting.origin {
+                Origin::Flag => "command line".into(),
+                Origin::Environment(name) => format!("environment, {name}"),
+                Origin::File(at) => place(*at),
+            };
+            lines.push((key.name.clone(), value, origin));
+        }
+    }
+    lines
+}
+
+fn of_tenant(tenant: &Tenant, place: &dyn Fn(usize) -> String) -> Vec<Line> {
+    let mut lines: Vec<Line> = Vec::new();
+    let mut line = |key: &str, value: String, at: Option<usize>| {
+        let origin = at.map_or_else(|| "default".to_owned(), place);
+        lines.push((key.to_owned(), plain(&value), origin));
+    };
+    if let Some(output) = &tenant.output {
+        line("output", output.text.clone(), Some(output.at.start));
+    }
+    for (key, items) in [("workflows", &tenant.workflows), ("inputs", &tenant.inputs)] {
+        for item in items {
+            line(key, item.text.clone(), Some(item.at.start));
+        }
+    }
+    for pair in &tenant.plugins {
+        line(
+            &format!("plugins.{}", pair.key.text),
+            as_flag(&pair.value),
+            Some(pair.key.at.start),
+        );
+    }
+    for forced in &tenant.forced {
+        let place = if forced.is_first { "first" } else { "last" };
+        line(
+            "force",
+            format!("{} ({place})", forced.plugin.text),
+            Some(forced.plugin.at.start),
+        );
+        for option in &forced.options {
+            let key = format!("force.{}.{}", forced.plugin.text, option.key.text);
+            line(&key, as_flag(&option.value), Some(option.key.at.start));
+        }
+    }
+    match &tenant.capabilities {
+        None => line("capabilities", "what the workflow grants".into(), None),
+        Some(none) if none.is_empty() => line("capabilities", "none".into(), tenant.capabilities_at),
+        Some(some) => some
+            .iter()
+            .for_each(|c| line("capabilities", c.text.clone(), Some(c.at.start))),
+    }
+    for limit in &tenant.limits {
+        line(
+            &format!("limits.{}", limit.key.text),
+            as_flag(&limit.value),
+            Some(limit.key.at.start),
+        );
+    }
+    fn bound<T: Display>(bound: &Option<Bound<T>>) -> (String, Option<usize>) {
+        match bound {
+            Some(bound) => (bound.most.to_string(), Some(bound.at.start)),
+            None => ("unlimited".into(), None),
+        }
+    }
+    let quota = &tenant.quota;
+    for (key, most) in [
+        ("documents", &quota.documents),
+        ("pages", &quota.pages),
+        ("input-bytes", &quota.input_bytes),
+        ("output-bytes", &quota.output_bytes),
+        ("gpu", &quota.gpu),
+    ] {
+        let (value, at) = bound(most);
+        line(&format!("quota.{key}"), value, at);
+    }
+    let time = quota.time.as_ref().map(|time| format!("{:?}", time.most));
+    line(
+        "quota.time",
+        time.unwrap_or_else(|| "unlimited".into()),
+        quota.time.as_ref().map(|t| t.at.start),
+    );
+    let (weight, priority) = (tenant.weight, tenant.priority);
+    line("weight", weight.0.to_string(), weight.1);
+    line("priority", priority.0.to_string(), priority.1);
+    lines
+}
+
+fn plain(value: &str) -> String {
+    value
+        .chars()
+        .map(|c| if c.is_control() { ' ' } else { c })
+        .collect()
+}
+
+fn table(lines: &[Line]) -> String {
+    let width = |of: fn(&Line) -> &str| {
+        lines
+            .iter()
+            .map(|l| of(l).chars().count().min(60))
+            .max()
+            .unwrap_or(0)
+    };
+    let (keys, values) = (width(|l| &l.0), width(|l| &l.1));
+    lines
+        .iter()
+        .map(|(key, value, origin)| format!("{key:keys$}  {value:values$}  {origin}\n"))
+        .collect()
+}

@@ -1,0 +1,240 @@
+//! Documents that wait, a lane for each tenant, and which is next: of the most urgent lanes the one with the fewest
+//! documents under way for its weight, among those the one that had the fewest pages read.
+//!
+//! Pages are shared in the engine's own queue; here it is seen to that every tenant has documents under way at all.
+
+use crate::inputs::Input;
+use ocr_engine::Tenant;
+use ocr_pipeline::DocumentReport;
+use std::collections::VecDeque;
+use std::sync::{Condvar, Mutex, MutexGuard};
+
+/// Reports of a lane that are kept; a run that watches its inputs may go on for months.
+const REPORTS: usize = 1000;
+
+/// What a page counts for a tenant of weight 1.
+const PAGE: u64 = 1000;
+
+/// A document on its way, with its place in the lane.
+pub struct Taken {
+    pub lane: usize,
+    pub order: u64,
+    pub document: Input,
+}
+
+/// Lanes of documents.
+pub struct Queue {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Documents of one lane that may be under way.
+    at_a_time: usize,
+    /// Whether documents come until someone interrupts it.
+    is_endless: bool,
+}
+
+struct State {
+    lanes: Vec<Lane>,
+    is_closed: bool,
+}
+
+struct Lane {
+    tenant: Tenant,
+    waiting: VecDeque<(u64, Input)>,
+    under_way: usize,
+    pages: u64,
+    next: u64,
+    done: VecDeque<(u64, DocumentReport)>,
+    /// Whether there is something to report.
+    is_changed: bool,
+}
+
+impl Queue {
+    pub fn new(tenants: impl IntoIterator<Item = Tenant>, at_a_time: usize, is_endless: bool) -> Self {
+        let lane = |tenant| Lane {
+            tenant,
+            waiting: VecDeque::new(),
+            under_way: 0,
+            pages: 0,
+            next: 0,
+            done: VecDeque::new(),
+            is_changed: false,
+        };
+        Self {
+            state: Mutex::new(State {
+                lanes: tenants.into_iter().map(lane).collect(),
+                is_closed: false,
+            }),
+            changed: Condvar::new(),
+            at_a_time,
+            is_endless,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().expect("no thread panics while it queues")
+    }
+
+    /// Puts a document at the end of a lane.
+    pub fn push(&self, lane: usize, document: Input) {
+        let mut state = self.state();
+        let lane = &mut state.lanes[lane];
+        lane.waiting.push_back((lane.next, document));
+        lane.next += 1;
+        self.changed.notify_all();
+    }
+
+    /// A reload may change a tenant's weight and priority.
+    pub fn set_tenant(&self, lane: usize, tenant: Tenant) {
+        self.state().lanes[lane].tenant = tenant;
+    }
+
+    /// No more documents come.
+    pub fn close(&self) {
+        self.state().is_closed = true;
+        self.changed.notify_all();
+    }
+
+    /// The next document, once there is one; `None` when the queue was closed and nothing waits.
+    pub fn pop(&self) -> Option<Taken> {
+        let mut state = self.state();
+        loop {
+            if let Some(at) = state.next(self.at_a_time) {
+                let lane = &mut state.lanes[at];
+                let (order, document) = lane.waiting.pop_front()?;
+                lane.under_way += 1;
+                return Some(Taken {
+                    lane: at,
+                    order,
+                    document,
+                });
+            }
+            if state.is_closed && state.lanes.iter().all(|lane| lane.waiting.is_empty()) {
+                return None;
+            }
+            state = self
+                .changed
+                .wait(state)
+                .expect("no thread panics while it queues");
+        }
+    }
+
+    /// A document has ended.
+    pub fn done(&self, lane: usize, order: u64, report: DocumentReport) {
+        let mut state = self.state();
+        let lane = &mut state.lanes[lane];
+        lane.under_way -= 1;
+        lane.pages += report.pages.len().max(1) as u64;
+        lane.done.push_back((order, report));
+        lane.is_changed = true;
+        // A run that ends reports all of its documents.
+        if lane.done.len() > REPORTS && self.is_endless {
+            lane.done.pop_front();
+        }
+        self.changed.notify_all();
+    }
+
+    /// A lane's reports in the order of its documents, if one came since this was asked.
+    pub fn news(&self, lane: usize) -> Option<Vec<DocumentReport>> {
+        let mut state = self.state();
+        let lane = &mut state.lanes[lane];
+        std::mem::take(&mut lane.is_changed).then(|| lane.reports())
+    }
+
+    /// A lane's reports in the order of its documents.
+    pub fn reports(&self, lane: usize) -> Vec<DocumentReport> {
+        self.state().lanes[lane].reports()
+    }
+
+    /// Documents that wait or are under way.
+    pub fn open(&self) -> usize {
+        self.state()
+            .lanes
+            .iter()
+            .map(|lane| lane.waiting.len() + lane.under_way)
+            .sum()
+    }
+}
+
+impl Lane {
+    fn reports(&self) -> Vec<DocumentReport> {
+        let mut done: Vec<&(u64, DocumentReport)> = self.done.iter().collect();
+        done.sort_by_key(|(order, _)| *order);
+        done.into_iter().map(|(_, report)| report.clone()).collect()
+    }
+}
+
+impl State {
+    fn next(&self, at_a_time: usize) -> Option<usize> {
+        let may = |lane: &Lane| !lane.waiting.is_empty() && lane.under_way < at_a_time;
+        let lanes = self.lanes.iter().enumerate().filter(|(_, lane)| may(lane));
+        let claim = |lane: &Lane| {
+            let weight = u64::from(lane.tenant.weight.max(1));
+            let priority = std::cmp::Reverse(lane.tenant.priority);
+            (
+                priority,
+                lane.under_way as u64 * PAGE / weight,
+                lane.pages * PAGE / weight,
+            )
+        };
+        lanes.min_by_key(|(_, lane)| claim(lane)).map(|(at, _)| at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::inputs;
+    use ocr_pipeline::Failure;
+
+    fn filled(tenants: &[Tenant], each: usize) -> Queue {
+        let queue = Queue::new(tenants.iter().cloned(), 2, false);
+        let names: Vec<String> = (0..each).map(|n| format!("{n}.pdf")).collect();
+        for lane in 0..tenants.len() {
+            for document in inputs::expand(&names, &[], None).unwrap() {
+                queue.push(lane, document);
+            }
+        }
+        queue.close();
+        queue
+    }
+
+    fn done(queue: &Queue, taken: Taken) {
+        let report = DocumentReport::failed(&taken.document.shown, Failure::new("", ""));
+        queue.done(taken.lane, taken.order, report);
+    }
+
+    #[test]
+    fn every_tenant_has_documents_under_way() {
+        let queue = filled(&[Tenant::named("a"), Tenant::named("b")], 10);
+        let (first, second) = (queue.pop().unwrap(), queue.pop().unwrap());
+        assert_eq!((first.lane, second.lane), (0, 1));
+        // However long one of them takes, the other does not get both places of the next.
+        done(&queue, second);
+        let third = queue.pop().unwrap();
+        assert_eq!(third.lane, 1);
+        done(&queue, third);
+        assert_eq!(queue.pop().unwrap().lane, 1);
+        assert_eq!(queue.open(), 18);
+    }
+
+    #[test]
+    fn the_urgent_go_first_and_reports_keep_the_order_of_documents() {
+        let urgent = Tenant {
+            priority: 1,
+            ..Tenant::named("b")
+        };
+        let queue = filled(&[Tenant::named("a"), urgent], 2);
+        let (first, second) = (queue.pop().unwrap(), queue.pop().unwrap());
+        assert_eq!((first.lane, second.lane), (1, 1));
+        assert!(queue.news(1).is_none());
+        done(&queue, second);
+        done(&queue, first);
+        let shown: Vec<String> = queue.news(1).unwrap().into_iter().map(|r| r.input).collect();
+        assert_eq!(shown, ["0.pdf", "1.pdf"]);
+        for _ in 0..2 {
+            let taken = queue.pop().unwrap();
+            done(&queue, taken);
+        }
+        assert!(queue.pop().is_none());
+    }
+}

@@ -1,0 +1,254 @@
+//! `ocr-host plugin check` and `inspect`: what is wrong with a component is found without running it, and named.
+
+mod plugin_support;
+
+use plugin_support::{component, hello, hello_with, refused, run};
+use serde_json::Value;
+
+const MANIFEST: &str = r#"{"id":"mine","version":"1.0.0","world":"output-formatter","wit":"0.1.0","extensions":["txt"],"media-types":["a/b"]}"#;
+
+#[test]
+fn a_component_that_is_well_is_said_to_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(folder.path(), &["plugin", "check", hello().to_str().unwrap()]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.err);
+    assert!(
+        ran.out.ends_with("is an output-formatter that this host loads\n"),
+        "{}",
+        ran.out
+    );
+    // A folder stands for the component that was built in it.
+    std::fs::copy(hello(), folder.path().join("hello.wasm")).unwrap();
+    assert_eq!(run(folder.path(), &["plugin", "check", "."]).code, 0);
+}
+
+#[test]
+fn each_problem_is_named_with_its_remedy() {
+    let with = |from: &str, to: &str| MANIFEST.replace(from, to);
+    let empty = "(component)";
+    let cases: [(Vec<u8>, &[&str]); 14] = [
+        (b"#!/bin/sh".to_vec(), &["no WASM component"]),
+        (
+            wat::parse_str("(module)").unwrap(),
+            &["core WASM module", "plugin build"],
+        ),
+        (
+            wat::parse_str(empty).unwrap(),
+            &["no `ocr-host:manifest` section", "plugin build"],
+        ),
+        (
+            component(empty, MANIFEST),
+            &[
+                "says output-formatter, but it exports no `ocr-host:plugin/formatter@0.1.0`",
+                "export_formatter!",
+            ],
+        ),
+        (
+            component(empty, &with("0.1.0", "0.2.0")),
+            &[
+                "it needs ocr-host:plugin 0.2, this host has 0.1; upgrade ocr-host, or rebuild the plugin with the SDK of 0.1",
+            ],
+        ),
+        (
+            component(empty, &with("output-formatter", "formatter")),
+            &["unknown variant `formatter`", "`output-formatter`"],
+        ),
+        (
+            component(empty, &with("\"mine\"", "\"../x\"")),
+            &["\"../x\" is not 1 to 64"],
+        ),
+        (
+            component(empty, &with("\"id\"", "\"limits\":{\"memroy\":\"1GiB\"},\"id\"")),
+            &["did you mean `memory`?"],
+        ),
+        (
+            component(
+                empty,
+                &with(
+                    "\"id\"",
+                    "\"config\":{\"properties\":{\"mail\":{\"format\":\"email\"}}},\"id\"",
+                ),
+            ),
+            &[
+                "config.mail: the keyword `format` is not enforced by this host",
+                "`pattern`",
+            ],
+        ),
+        (
+            component(
+                empty,
+                &with(
+                    "\"id\"",
+                    "\"config\":{\"properties\":{\"n\":{\"type\":\"integer\",\"default\":\"x\"}}},\"id\"",
+                ),
+            ),
+            &["config.n: its default does not fit", "whole number"],
+        ),
+        (
+            component(
+                "(component (import \"ocr-host:plugin/page@0.2.0\" (instance)))",
+                MANIFEST,
+            ),
+            &["imports `ocr-host:plugin/page@0.2.0`: it needs ocr-host:plugin 0.2"],
+        ),
+        (
+            component(
+                "(component (import \"ocr-host:plugin/log@0.1.0\" (instance (export \"shine\" (func)))))",
+                MANIFEST,
+            ),
+            &["the function `shine` of `ocr-host:plugin/log@0.1.0`, which this host lacks; upgrade"],
+        ),
+        (
+            component(
+                "(component (import \"wasi:sockets/tcp@0.2.0\" (instance)) (import \"acme:db/store\" (instance)))",
+                MANIFEST,
+            ),
+            &[
+                "they have no network",
+                "imports `acme:db/store`, which plugins don't get",
+            ],
+        ),
+        (
+            component(
+                "(component (instance $i) (export \"ocr-host:plugin/adapter@0.1.0\" (instance $i)))",
+                MANIFEST,
+            ),
+            &["exports what an input-adapter does; make it `world = \"input-adapter\"`"],
+        ),
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    for (bytes, words) in cases {
+        std::fs::write(folder.path().join("mine.wasm"), bytes).unwrap();
+        refused(folder.path(), &["plugin", "check", "mine.wasm"], 1, words);
+        // A run says the same.
+        let ran = run(
+            folder.path(),
+            &["--plugin", "mine.wasm", &plugin_support::example("receipt.png")],
+        );
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        assert!(
+            ran.err.starts_with("error: plugin `mine.wasm`: ") && ran.err.contains(words[0]),
+            "{}",
+            ran.err
+        );
+    }
+}
+
+#[test]
+fn what_is_no_file_is_refused_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    refused(
+        folder.path(),
+        &["plugin", "check", "."],
+        1,
+        &["no component in this folder", "plugin build"],
+    );
+    refused(
+        folder.path(),
+        &["plugin", "check", "gone.wasm"],
+        1,
+        &["gone.wasm"],
+    );
+    #[cfg(unix)]
+    for (command, name) in [
+        ("check", "/dev/zero"),
+        ("inspect", "/dev/zero"),
+        ("install", "/dev/zero"),
+    ] {
+        refused(
+            folder.path(),
+            &["plugin", command, name],
+            1,
+            &["a pipe or a device"],
+        );
+    }
+    #[cfg(unix)]
+    {
+        let made = std::process::Command::new("mkfifo")
+            .arg(folder.path().join("pipe.wasm"))
+            .status();
+        assert!(made.unwrap().success());
+        refused(
+            folder.path(),
+            &["--plugin", "pipe.wasm", "x.png"],
+            1,
+            &["a pipe or a device"],
+        );
+    }
+    std::fs::create_dir(folder.path().join("dir.wasm")).unwrap();
+    refused(
+        folder.path(),
+        &["--plugin", "./dir.wasm", "x.png"],
+        1,
+        &["it is a folder; build it"],
+    );
+}
+
+#[test]
+fn authors_are_warned_of_what_is_not_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let manifest = r#"{"id":"html","version":"1","world":"output-formatter","wit":"0.1.0","extensions":["txt"],
+        "capabilities":["ocr.recognize"],"limits":{"memory":"2 GiB"},"config":{"properties":{"a":{}}}}"#;
+    std::fs::write(folder.path().join("mine.wasm"), hello_with(manifest)).unwrap();
+    let ran = run(folder.path(), &["plugin", "check", "mine.wasm"]);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    for words in [
+        "it lists the capability `ocr.recognize` and never asks for it",
+        "it wishes for memory 2 GiB, and gets 768 MiB unless the operator gives --plugin-limit memory=2GiB",
+        "`html` means the built-in plugin `html-out`",
+        "no media type",
+        "option `a` has no description",
+    ] {
+        assert!(ran.err.contains(words), "{words}: {}", ran.err);
+    }
+}
+
+#[test]
+fn inspect_tells_what_a_plugin_is_asks_for_and_gets() {
+    let folder = tempfile::tempdir().unwrap();
+    let ran = run(folder.path(), &["plugin", "inspect", "html-out"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    for words in [
+        "html-out 0.1.0  (built in)",
+        "output-formatter of ocr-host:plugin 0.1.0",
+        "capabilities page.raster",
+        "made with    processed-by wit-",
+        "memory        768 MiB",
+        "page-images = `auto`, `embedded`, `referenced` or `none` [default: \"auto\"]",
+        "boxes = true or false [default: true]",
+        "sha256 ",
+    ] {
+        assert!(ran.out.contains(words), "{words}: {}", ran.out);
+    }
+    let ran = run(
+        folder.path(),
+        &[
+            "plugin",
+            "inspect",
+            "html-out",
+            "--json",
+            "--plugin-limit",
+            "memory=1GiB",
+        ],
+    );
+    let json: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(json["limits"]["memory"]["effective"], "1 GiB");
+    assert_eq!(
+        json["capabilities"]["reachable"],
+        serde_json::json!(["page.raster"])
+    );
+    assert_eq!(json["sha256"].as_str().unwrap().len(), 64);
+    assert!(
+        json["imports"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|i| i == "ocr-host:plugin/page@0.1.0")
+    );
+    refused(
+        folder.path(),
+        &["plugin", "inspect", "html-uot"],
+        1,
+        &["did you mean `html-out`?"],
+    );
+}
