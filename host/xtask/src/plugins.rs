@@ -43,7 +43,7 @@ pub fn check(root: &Path) -> Result<String, String> {
 /// Every component of the workspace with the path it belongs at.
 fn components(root: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, String> {
     let crates: Vec<PluginCrate> = plugin_crates(root)?;
-    let built = build_crates(&crates, PROFILE)?;
+    let built = build_crates(&crates, PROFILE, None)?;
     let place = |plugin: &PluginCrate| {
         let extension = if plugin.folder.starts_with(root.join("plugins")) {
             "wasm.gz"
