@@ -101,7 +101,8 @@ impl Processor<'_> {
         match self.edited(&processed.page) {
             Ok(page) => {
                 self.failures = 0;
-                let unread = page.info().outcome == Outcome::Failed;
+                // What was not read was not searched, and stands in the picture.
+                let unread = page.info().outcome != Outcome::Complete;
                 processed.page = if withholds && unread {
                     page.without_raster()
                 } else {

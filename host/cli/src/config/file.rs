@@ -193,7 +193,7 @@ impl Forced {
         };
         Some(Self {
             plugin,
-            is_first: table.item("place").is_some_and(|place| place.text == "first"),
+            is_first: table.item("place").is_none_or(|place| place.text == "first"),
             options: table.pairs("options").to_vec(),
         })
     }

@@ -116,7 +116,7 @@ pub fn check_folders(file: &File, problems: &mut Problems) {
                 continue;
             };
             for (other, theirs) in found.iter().filter(|(other, _)| other != name) {
-                if folder.starts_with(theirs) {
+                if folder.starts_with(theirs) || theirs.starts_with(&folder) {
                     let why = format!("tenant `{name}` reads what is written for tenant `{other}`");
                     problems.push(
                         Problem::error(input.at.clone(), why).help("read from a folder of no tenant's"),

@@ -336,7 +336,7 @@ impl Section {
                     Kind::Choice(vec!["first".into(), "last".into()]),
                     "Before or after the workflow's own",
                 )
-                .or("last"),
+                .or("first"),
                 key("options", Kind::Values, "Its options; nobody else can set them"),
             ],
             Section::Quota => {

@@ -83,6 +83,12 @@ impl Generation {
         {
             stamps.entry(path.clone()).or_insert_with(|| stamp(&path));
         }
+        if let Some(before) = before
+            && before.lanes[0].plan.thread_stack() < limits.thread_stack()
+        {
+            let why = "plugin-limit stack can't be raised while it runs; start it again";
+            return Err(Failed::new(Exit::Config, why));
+        }
         let runtime = match before {
             // The stack is the engine's of the components; another one needs another engine.
             Some(before) if before.lanes[0].plan.thread_stack() == limits.thread_stack() => {

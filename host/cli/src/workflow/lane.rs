@@ -122,6 +122,11 @@ impl Lane {
             self.plan.events.document_done(&report);
             report
         };
+        // A link that someone put into a tenant's folder may lead to what is another's.
+        if document.path().is_some_and(Path::is_symlink) {
+            let why = Failure::new("unreadable", "it is a link; a tenant's documents are files");
+            return not_begun(DocumentReport::failed(&document.shown, why));
+        }
         // What can't be opened is told of by the run itself, and counts as a document.
         let bytes = document
             .path()
