@@ -61,9 +61,13 @@ fn main() {
             built.and_then(|component| runtime.load(language.name, &component).map_err(|e| e.to_string()));
         match plugin {
             Ok(plugin) => {
-                check_interpreted(&plugin);
                 let fresh = measure(rounds / 10, || drop(black_box(open(&plugin, ""))));
                 row(&fresh_row, &fresh, language.goal);
+                // componentize-qjs alone gives a page back too late; `ocr-host plugin build` mends that, this bench does not.
+                if let Err(why) = check_interpreted(&plugin) {
+                    println!("{page_row:<44} not run: {why}");
+                    continue;
+                }
                 let pages = add_pages(&plugin, &page, rounds / 4);
                 row(&page_row, &pages, "-");
                 share(
@@ -158,10 +162,12 @@ fn check(plugin: &Arc<Plugin>) {
     );
 }
 
-fn check_interpreted(plugin: &Arc<Plugin>) {
+fn check_interpreted(plugin: &Arc<Plugin>) -> Result<(), String> {
     let page = page_of(SPANS, SPAN_BYTES);
+    open(plugin, "").add_page(&page).map_err(|e| e.to_string())?;
     let expected = format!("{}{} {}", page.text(), page.text(), 2 * SPANS);
     assert_eq!(written(plugin, "", &[page.clone(), page]), expected.as_bytes());
+    Ok(())
 }
 
 fn add_pages(plugin: &Arc<Plugin>, page: &Arc<Page>, rounds: usize) -> Vec<Duration> {
