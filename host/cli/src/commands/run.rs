@@ -16,6 +16,8 @@ use crate::workflow::{Fixed, Generation, Lane, Queue, Stamps, Watch, have_change
 use clap::ArgMatches;
 use ocr_pipeline::DocumentReport;
 use ocr_runtime::CancelFlag;
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -34,7 +36,10 @@ pub fn run(args: &RunArgs, given: &ArgMatches) -> Result<Exit, Failed> {
     };
     let generation = Generation::load(&fixed, None, |args| display(args, false, usize::MAX))?;
     let documents = match args.watch {
-        true => generation.lanes.iter().map(|_| Vec::new()).collect(),
+        true => {
+            awaited(&generation);
+            generation.lanes.iter().map(|_| Vec::new()).collect()
+        }
         false => documents(&generation)?,
     };
     cancel_on_interrupt(&cancel)?;
@@ -78,6 +83,16 @@ pub fn run(args: &RunArgs, given: &ArgMatches) -> Result<Exit, Failed> {
         watched
     })?;
     job.end()
+}
+
+/// Says which of the watched files and folders are still to come: one may be misspelt.
+fn awaited(generation: &Generation) {
+    let named = generation.lanes.iter().flat_map(|lane| typed(generation, lane));
+    let is_missing = |text: &&String| !text.contains(['*', '?', '[']) && !Path::new(text.as_str()).exists();
+    for missing in named.filter(is_missing).collect::<BTreeSet<_>>() {
+        let note = format!("note: {missing} is not there yet; it is read once it comes");
+        generation.display.say(Voice::Normal, &note);
+    }
 }
 
 /// What is read for each tenant.

@@ -37,7 +37,7 @@ pub struct Generation {
     engine_settings: String,
     runtime: Arc<Runtime>,
     counters: Vec<Arc<Counters>>,
-    display: Arc<Display>,
+    pub display: Arc<Display>,
 }
 
 /// What does not change over a run.

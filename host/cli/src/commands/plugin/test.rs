@@ -42,6 +42,13 @@ enum Verdict {
 }
 
 pub fn run(place: &Path, how: &How) -> Result<Exit, Failed> {
+    if !place.exists() {
+        let why = format!(
+            "{}: there is no such folder or component; give a plugin's project",
+            place.display()
+        );
+        return Err(Failed::new(Exit::Arguments, why));
+    }
     let folder = match place.is_dir() {
         true => place.to_owned(),
         false => place.parent().unwrap_or(Path::new("")).to_owned(),
