@@ -2,8 +2,8 @@
 //!
 //! A processor's state lives for the document. One that fails on a page leaves it as it was or withholds it, as its manifest
 //! says; one that crashed or reached a limit is started afresh for the next page. What `withhold` promises holds to the
-//! end: where such a processor can't be started any more, every page behind is withheld, and pages that could not be read
-//! go on without their pictures, since nobody can say what is on them.
+//! end: where such a processor can't be started any more, every page behind is withheld, and pages that were not read
+//! whole go on without their pictures, since nobody can say what is on them.
 
 use crate::heard::Heard;
 use crate::plan::{Plan, ProcessorPlan};
