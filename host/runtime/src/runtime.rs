@@ -87,6 +87,7 @@ impl Runtime {
             })?;
         let mut linker = Linker::new(&engine);
         Imports::add_to_linker::<State, HasSelf<State>>(&mut linker, |state| state)?;
+        latest::add_lists_to_linker(&mut linker)?;
         let mut wasi_linker = linker.clone();
         crate::wasi::add_to_linker(&mut wasi_linker)?;
         let cache = CodeCache::new(cache, &engine);

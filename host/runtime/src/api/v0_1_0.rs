@@ -3,6 +3,9 @@
 pub mod convert;
 mod edits;
 mod host;
+mod lists;
+
+pub(crate) use lists::add_to_linker as add_lists_to_linker;
 
 /// What plugins import.
 pub mod imports {

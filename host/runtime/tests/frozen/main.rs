@@ -5,6 +5,7 @@
 //! that needs that is a new version. `README.md` says how to add some.
 
 mod fixtures;
+mod records;
 #[path = "../skeleton/mod.rs"]
 mod skeleton;
 

@@ -114,17 +114,22 @@ impl From<&doc::Word> for types::Word {
     }
 }
 
+impl From<doc::CellKind> for types::CellKind {
+    fn from(kind: doc::CellKind) -> Self {
+        match kind {
+            doc::CellKind::Data => Self::Data,
+            doc::CellKind::ColumnHeader => Self::ColumnHeader,
+            doc::CellKind::RowHeader => Self::RowHeader,
+            doc::CellKind::RowSection => Self::RowSection,
+        }
+    }
+}
+
 impl From<&doc::Cell> for types::Cell {
     fn from(c: &doc::Cell) -> Self {
-        let kind = match c.kind {
-            doc::CellKind::Data => types::CellKind::Data,
-            doc::CellKind::ColumnHeader => types::CellKind::ColumnHeader,
-            doc::CellKind::RowHeader => types::CellKind::RowHeader,
-            doc::CellKind::RowSection => types::CellKind::RowSection,
-        };
         Self {
             table: c.table,
-            kind,
+            kind: c.kind.into(),
             row: c.row,
             column: c.column,
             row_span: c.row_span,
