@@ -1,28 +1,30 @@
-//! What the sandbox costs: a fresh instance, one `add-page`, text in and text out, pages without end. Run with
-//! `cargo bench --bench overhead`; it prints the machine's figures beside the goals, and
+//! What the sandbox costs: a fresh instance, one page through each kind of plugin, text in and text out, pages without end.
+//! Run with `cargo bench --bench overhead`; it prints the machine's figures beside the goals, and
 //! `host/conformance/overhead.py` keeps them with machine and commit.
 //!
-//! Before anything is timed, each plugin has to write what it ought to: a fast wrong answer is none. The formatters in
-//! Python and JavaScript (`formatters/`) are built where `componentize-py` and `jco` are to be found; otherwise their rows
-//! say so.
+//! Before anything is timed, each plugin that has a goal has to write what it ought to: a fast wrong answer is none. The
+//! formatters in Python and JavaScript (`interpreters/`) are built as `ocr-host plugin build` does where `componentize-py` and
+//! `componentize-qjs` are to be found; otherwise their rows say so.
 
 mod interpreters;
+mod measuring;
 #[path = "../tests/skeleton/mod.rs"]
 mod skeleton;
 
+use flate2::read::GzDecoder;
+use interpreters::Language;
+use measuring::Bench;
 use ocr_document::{Page, PageBuilder, PageInfo, Rect, SpanKind};
 use ocr_runtime::{
-    Context, DocInfo, FormatterOutput, FormatterSession, Limits, Plugin, ProcessorSession, Runtime, World,
+    AdapterSession, Context, DocInfo, FormatterOutput, FormatterSession, Limits, OpenOptions, Plugin,
+    ProcessorSession, Runtime, Source, World,
 };
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{Read, Write};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 const COMPONENT: &[u8] = include_bytes!("../tests/misbehave/misbehave.wasm");
-
-/// A page of DeepSeek-OCR's Base mode on one H100, 128 rows at a time: 23.7 pages a second.
-const GPU_PAGE: Duration = Duration::from_millis(42);
 
 /// Blocks of an ordinary page, and bytes of each.
 const SPANS: usize = 60;
@@ -31,68 +33,133 @@ const SPAN_BYTES: usize = 50;
 fn main() {
     // `cargo test --benches` only wants to know that it runs.
     let measured = std::env::args().any(|a| a == "--bench");
-    let rounds = if measured { 4000 } else { 2 };
+    let mut bench = Bench::new(measured);
     let runtime = Runtime::new(None, &Limits::default()).expect("the runtime starts");
     let rust = runtime.load("misbehave", COMPONENT).expect("the component loads");
     check(&rust);
-    println!("{:<44} {:>12} {:>12} {:>16}", "", "median", "p99", "goal");
-
-    let fresh = measure(rounds, || drop(black_box(open(&rust, "touch"))));
-    row("fresh instance, Rust", &fresh, "< 30 us");
     let page = page_of(SPANS, SPAN_BYTES);
-    let add_page = add_pages(&rust, &page, rounds);
-    row(
+
+    bench.time("fresh instance, Rust", "< 30 us", || drop(open(&rust, "touch")));
+    let mut session = open(&rust, "touch");
+    bench.share(
         "add-page: info, text, 60 spans, Rust",
-        &add_page,
         "< 10 us, p99 < 50",
+        || session.add_page(&page).expect("it behaves"),
     );
-    share("add-page of a 42 ms GPU page", &add_page);
-
     for language in interpreters::LANGUAGES {
-        let (fresh_row, page_row) = (
-            format!("fresh instance, {}", language.name),
-            format!("add-page, {}", language.name),
-        );
-        let built = match measured {
-            true => language.build(),
-            false => Err("not measured".into()),
-        };
-        let plugin =
-            built.and_then(|component| runtime.load(language.name, &component).map_err(|e| e.to_string()));
-        match plugin {
-            Ok(plugin) => {
-                let fresh = measure(rounds / 10, || drop(black_box(open(&plugin, ""))));
-                row(&fresh_row, &fresh, language.goal);
-                // componentize-qjs alone gives a page back too late; `ocr-host plugin build` mends that, this bench does not.
-                if let Err(why) = check_interpreted(&plugin) {
-                    println!("{page_row:<44} not run: {why}");
-                    continue;
-                }
-                let pages = add_pages(&plugin, &page, rounds / 4);
-                row(&page_row, &pages, "-");
-                share(
-                    &format!("add-page of a 42 ms GPU page, {}", language.name),
-                    &pages,
-                );
-            }
-            Err(why) => println!("{fresh_row:<44} not built: {why}"),
-        }
+        interpreted(&mut bench, &runtime, &language, &page);
     }
+    let reader = runtime.load("reader", &reader().build()).expect("it loads");
+    processor(
+        &mut bench,
+        "process: text, 60 spans, one edit, WAT",
+        &reader,
+        "{}",
+        &page,
+    );
 
-    let processor = runtime.load("processor", &reader().build()).expect("it loads");
-    let edit = edit_pages(&processor, &page, rounds);
-    row("process: text, 60 spans, one edit", &edit, "-");
-    share("process of a 42 ms GPU page", &edit);
+    for name in ["text-out", "markdown-out", "html-out", "json-out", "hocr-out"] {
+        let plugin = first_party(&runtime, name);
+        let mut session = open(&plugin, "");
+        bench.share(&format!("add-page: {name}"), "-", || {
+            session.add_page(&page).expect("it behaves")
+        });
+    }
+    for (name, config) in [
+        ("dehyphenate", "{}"),
+        ("running-heads", "{}"),
+        ("normalize-tables", "{}"),
+        ("redact", r#"{"terms":["one of the pages","Neu\u00dfberg"]}"#),
+    ] {
+        let plugin = first_party(&runtime, name);
+        processor(&mut bench, &format!("process: {name}"), &plugin, config, &page);
+    }
+    for (name, document) in [("image-in", "report.png"), ("pdf-in", "report.pdf")] {
+        adapter(&mut bench, &first_party(&runtime, name), document);
+    }
 
     let big = page_of(1024, 1024);
     let mut session = open(&rust, "read-text");
-    let read = measure(rounds / 4 + 1, || session.add_page(&big).expect("it behaves"));
-    throughput("text into the plugin, 1 MiB a call", &read, ">= 2 GB/s");
+    bench.throughput("text into the plugin, 1 MiB a call", ">= 2 GB/s", || {
+        session.add_page(&big).expect("it behaves")
+    });
     let mut session = open(&rust, "write-text");
-    let write = measure(rounds / 4 + 1, || session.add_page(&page).expect("it behaves"));
-    throughput("text out of the plugin, 1 MiB a page", &write, ">= 1 GB/s");
+    bench.throughput("text out of the plugin, 1 MiB a page", ">= 1 GB/s", || {
+        session.add_page(&page).expect("it behaves")
+    });
+    flat_memory(&mut bench, &rust, &page, if measured { 10_000 } else { 20 });
+    bench.print();
+}
 
-    flat_memory(&rust, &page, if measured { 10_000 } else { 20 });
+/// The same in an interpreter: the least formatter, on its SDK.
+fn interpreted(bench: &mut Bench, runtime: &Runtime, language: &Language, page: &Arc<Page>) {
+    let component = match bench.measured {
+        true => language.build(),
+        false => Err("not measured".into()),
+    };
+    let plugin = component.and_then(|c| runtime.load(language.name, &c).map_err(|e| e.to_string()));
+    let plugin = match plugin {
+        Ok(plugin) => plugin,
+        Err(why) => return bench.missing(&format!("{}: {why}", language.name)),
+    };
+    let expected = format!("{}{} {}", page.text(), page.text(), 2 * SPANS);
+    let wrote = written(&plugin, "", &[page.clone(), page.clone()]);
+    assert_eq!(wrote, expected.as_bytes(), "the text goes in and comes out");
+    bench.time(
+        &format!("fresh instance, {}", language.name),
+        language.goal,
+        || drop(open(&plugin, "")),
+    );
+    let mut session = open(&plugin, "");
+    bench.share(&format!("add-page: the same, {}", language.name), "-", || {
+        session.add_page(page).expect("it behaves")
+    });
+}
+
+/// One call and the edits made, as the pipeline does.
+fn processor(bench: &mut Bench, what: &str, plugin: &Arc<Plugin>, config: &str, page: &Arc<Page>) {
+    let mut session =
+        ProcessorSession::open(plugin, &Context::default(), &DocInfo::default(), config).expect("it opens");
+    bench.share(what, "-", || {
+        let edits = session.process(page).expect("it behaves");
+        black_box(page.edited(&edits).expect("the edits are sound"));
+    });
+}
+
+/// A page of an example, with opening the document: most of it is decoding and drawing.
+fn adapter(bench: &mut Bench, plugin: &Arc<Plugin>, document: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../examples")
+        .join(document);
+    let bytes = std::fs::read(&path).expect("the example is there");
+    let options = OpenOptions {
+        config: "{}".into(),
+        password: None,
+    };
+    bench.time(
+        &format!("open and read a page: {}, {document}", plugin.manifest().id),
+        "-",
+        || {
+            let source = Source::from_bytes(document, bytes.clone());
+            let mut session =
+                AdapterSession::open(plugin, &Context::default(), &source, &options).expect("it opens");
+            black_box(session.read(0, 144.0).expect("it reads"));
+        },
+    );
+}
+
+/// A component as the program embeds it.
+fn first_party(runtime: &Runtime, name: &str) -> Arc<Plugin> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../plugins")
+        .join(name)
+        .join(format!("{name}.wasm.gz"));
+    let mut component = Vec::new();
+    let packed = std::fs::File::open(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    GzDecoder::new(packed)
+        .read_to_end(&mut component)
+        .expect("it unpacks");
+    runtime.load(name, &component).expect("it loads")
 }
 
 /// Opens with the act; the interpreters' formatters have none and take any.
@@ -162,24 +229,6 @@ fn check(plugin: &Arc<Plugin>) {
     );
 }
 
-fn check_interpreted(plugin: &Arc<Plugin>) -> Result<(), String> {
-    let page = page_of(SPANS, SPAN_BYTES);
-    open(plugin, "").add_page(&page).map_err(|e| e.to_string())?;
-    let expected = format!("{}{} {}", page.text(), page.text(), 2 * SPANS);
-    assert_eq!(written(plugin, "", &[page.clone(), page]), expected.as_bytes());
-    Ok(())
-}
-
-fn add_pages(plugin: &Arc<Plugin>, page: &Arc<Page>, rounds: usize) -> Vec<Duration> {
-    let act = if plugin.manifest().id == "misbehave" {
-        "touch"
-    } else {
-        ""
-    };
-    let mut session = open(plugin, act);
-    measure(rounds, || session.add_page(page).expect("it behaves"))
-}
-
 /// A processor that asks for text and blocks and sets the first block's text to 100 letters.
 fn reader() -> skeleton::Skeleton {
     let process = "
@@ -190,27 +239,14 @@ fn reader() -> skeleton::Skeleton {
     skeleton::Skeleton::new("reader", World::PageProcessor).body("process", process)
 }
 
-/// One call and the edit made, as the pipeline does.
-fn edit_pages(plugin: &Arc<Plugin>, page: &Arc<Page>, rounds: usize) -> Vec<Duration> {
-    let mut session =
-        ProcessorSession::open(plugin, &Context::default(), &DocInfo::default(), "{}").expect("it opens");
-    let mut process = || {
-        let edits = session.process(page).expect("it behaves");
-        page.edited(&edits).expect("the edit is sound")
-    };
-    let edited = process();
-    assert_eq!(
-        edited.text_of(edited.spans()[0].text),
-        "a".repeat(100),
-        "the edit is made"
-    );
-    measure(rounds, || drop(black_box(process())))
-}
-
 /// A page of `spans` paragraphs of `bytes` bytes each.
 fn page_of(spans: usize, bytes: usize) -> Arc<Page> {
     let mut page = PageBuilder::new(PageInfo::new(0, 1, 1240, 1754));
-    let text = "x".repeat(bytes);
+    let text: String = "A line of words, as pages have them. "
+        .chars()
+        .cycle()
+        .take(bytes)
+        .collect();
     for _ in 0..spans {
         page.push_span(
             SpanKind::Paragraph,
@@ -224,52 +260,8 @@ fn page_of(spans: usize, bytes: usize) -> Arc<Page> {
     Arc::new(page.finish())
 }
 
-fn measure(rounds: usize, mut call: impl FnMut()) -> Vec<Duration> {
-    (0..rounds / 10 + 1).for_each(|_| call());
-    let mut times: Vec<Duration> = (0..rounds.max(1))
-        .map(|_| {
-            let started = Instant::now();
-            call();
-            started.elapsed()
-        })
-        .collect();
-    times.sort_unstable();
-    times
-}
-
-fn median_and_p99(times: &[Duration]) -> (f64, f64) {
-    let at = |part: usize| times[times.len() * part / 100].as_secs_f64();
-    (at(50), at(99))
-}
-
-fn print(what: &str, median: String, p99: String, goal: &str) {
-    println!("{what:<44} {median:>12} {p99:>12} {goal:>16}");
-}
-
-fn row(what: &str, times: &[Duration], goal: &str) {
-    let (median, p99) = median_and_p99(times);
-    let shown = |seconds: f64| match seconds < 1e-3 {
-        true => format!("{:.1} us", seconds * 1e6),
-        false => format!("{:.2} ms", seconds * 1e3),
-    };
-    print(what, shown(median), shown(p99), goal);
-}
-
-/// 1 MiB a call.
-fn throughput(what: &str, times: &[Duration], goal: &str) {
-    let (median, p99) = median_and_p99(times);
-    let shown = |seconds: f64| format!("{:.2} GB/s", f64::from(1 << 20) / seconds / 1e9);
-    print(what, shown(median), shown(p99), goal);
-}
-
-fn share(what: &str, times: &[Duration]) {
-    let (median, p99) = median_and_p99(times);
-    let shown = |seconds: f64| format!("{:.4} %", 100.0 * seconds / GPU_PAGE.as_secs_f64());
-    print(what, shown(median), shown(p99), "< 0.1 %");
-}
-
 /// Documents of 100 pages, each in an instance of its own; memory is looked at after the first tenth and at the end.
-fn flat_memory(plugin: &Arc<Plugin>, page: &Arc<Page>, pages: usize) {
+fn flat_memory(bench: &mut Bench, plugin: &Arc<Plugin>, page: &Arc<Page>, pages: usize) {
     const DOCUMENT: usize = 100;
     let mut marks = Vec::new();
     for document in 0..pages.div_ceil(DOCUMENT) {
@@ -284,7 +276,7 @@ fn flat_memory(plugin: &Arc<Plugin>, page: &Arc<Page>, pages: usize) {
     let most = marks.iter().copied().fold(f64::MIN, f64::max);
     let grown = |to: f64| format!("{:+.1} MiB", to - first);
     let what = format!("memory over {pages} pages: end, most");
-    print(&what, grown(last), grown(most), "< 16 MiB");
+    bench.row(&what, grown(last), grown(most), "< 16 MiB");
 }
 
 fn resident_mib() -> f64 {

@@ -1,87 +1,55 @@
-//! The formatters in Python and JavaScript that the benchmark measures, built as their SDKs build them.
+//! The formatters in Python and JavaScript that the benchmark measures, built as `ocr-host plugin build` builds an author's.
 
-use ocr_runtime::{World, encode};
+use ocr_runtime::build::{Built, script_project};
+use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 pub struct Language {
     pub name: &'static str,
     pub goal: &'static str,
-    source: (&'static str, &'static str),
-    /// The command; WIT stands for the contract's folder.
-    command: &'static [&'static str],
+    /// The project's files; the first is the formatter.
+    files: [(&'static str, &'static str); 2],
 }
 
 pub const LANGUAGES: [Language; 2] = [
     Language {
         name: "JavaScript",
         goal: "< 0.3 ms",
-        source: ("formatter.mjs", include_str!("formatter.mjs")),
-        command: &[
-            "jco",
-            "componentize",
-            "formatter.mjs",
-            "--wit",
-            "WIT",
-            "-n",
-            "output-formatter",
-            "--backend",
-            "qjs",
-            "--backend-qjs-stub-wasi",
-            "--backend-qjs-disable-async",
-            "-o",
-            "built.wasm",
+        files: [
+            ("least.js", include_str!("least.js")),
+            ("package.json", include_str!("package.json")),
         ],
     },
     Language {
         name: "Python",
         goal: "< 1.5 ms",
-        source: ("formatter.py", include_str!("formatter.py")),
-        command: &[
-            "componentize-py",
-            "-d",
-            "WIT",
-            "-w",
-            "output-formatter",
-            "componentize",
-            "--stub-wasi",
-            "formatter",
-            "-o",
-            "built.wasm",
+        files: [
+            ("least.py", include_str!("least.py")),
+            ("pyproject.toml", include_str!("pyproject.toml")),
         ],
     },
 ];
 
 impl Language {
-    /// The component, with a manifest; or why there is none.
+    /// The component, or why there is none.
     pub fn build(&self) -> Result<Vec<u8>, String> {
-        let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../wit/v0.1.0");
-        let folder = tempfile::tempdir().map_err(|e| e.to_string())?;
-        std::fs::write(folder.path().join(self.source.0), self.source.1).map_err(|e| e.to_string())?;
-        let mut command = Command::new(self.command[0]);
-        for argument in &self.command[1..] {
-            match *argument {
-                "WIT" => command.arg(&wit),
-                argument => command.arg(argument),
-            };
+        let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("overhead-{}", self.name));
+        // The repository holds SDKs and contract as a project's kit does.
+        let kit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let failed = |e: std::io::Error| format!("{}: {e}", folder.display());
+        fs::create_dir_all(folder.join("node_modules")).map_err(failed)?;
+        for (name, text) in self.files {
+            fs::write(folder.join(name), text).map_err(failed)?;
         }
-        let ran = command.current_dir(folder.path()).output();
-        let ran = ran.map_err(|_| format!("{} is not installed", self.command[0]))?;
-        if !ran.status.success() {
-            return Err(format!(
-                "{} failed: {}",
-                self.command[0],
-                String::from_utf8_lossy(&ran.stderr)
-            ));
+        let linked = folder.join("node_modules/ocr-plugin");
+        let _ = fs::remove_file(&linked);
+        #[cfg(unix)]
+        std::os::unix::fs::symlink(kit.join("sdk/js").canonicalize().map_err(failed)?, linked)
+            .map_err(failed)?;
+        let project = script_project(&folder)?.ok_or("it is no project")?;
+        match project.build(&kit, None)? {
+            Built::Component(component) => Ok(component),
+            Built::UpToDate => Err("there was one before the first".into()),
         }
-        let built = std::fs::read(folder.path().join("built.wasm")).map_err(|e| e.to_string())?;
-        let manifest = serde_json::json!({
-            "id": self.name.to_lowercase(), "version": "0.1.0", "world": World::OutputFormatter.name(), "wit": "0.1.0",
-            "extensions": ["txt"],
-        });
-        encode(
-            &built,
-            &serde_json::from_value(manifest).expect("it is a manifest"),
-        )
     }
 }
