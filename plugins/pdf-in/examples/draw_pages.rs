@@ -3,6 +3,7 @@
 //! `draw_pages FILE DPI [MOST_PAGES]` writes to standard output, for each page, a line of JSON (its size in pixels, what
 //! could not be drawn, milliseconds) and then its pixels, RGB.
 
+use pdf_in::content;
 use pdf_in::document::Document;
 use std::io::Write;
 use std::time::Instant;
@@ -17,7 +18,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let dpi: f32 = dpi.parse()?;
     let most: u32 = arguments.next().map_or(Ok(u32::MAX), |most| most.parse())?;
-    let mut document = Document::open(std::fs::read(file)?, None, true).map_err(|e| format!("{e:?}"))?;
+    let bytes = std::fs::read(file)?;
+    let end = content::end(&bytes);
+    let mut document = Document::open(bytes, None, true).map_err(|e| format!("{e:?}"))?;
     let mut out = std::io::stdout().lock();
     for index in 0..document.page_count().min(most) {
         let plan = document.plan(index, dpi, MAX_PIXELS).ok_or("no such page")?;
@@ -32,11 +35,21 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         };
         let ms = started.elapsed().as_secs_f64() * 1e3;
         let content = document.content(index);
+        let lost = document.lost(index);
         let giant = document.giant_image(index).is_some();
         writeln!(
             out,
-            r#"{{"width":{},"height":{},"fonts":{},"images":{},"annotations":{},"lost":{},"giant":{giant},"ms":{ms:.1}}}"#,
-            plan.width, plan.height, findings.fonts, findings.images, findings.annotations, content.lost
+            r#"{{"width":{},"height":{},"fonts":{},"images":{},"annotations":{},"lost":{},"lost_fonts":{},"lost_pictures":{},"lost_others":{},"giant":{giant},"end":"{:?}","ms":{ms:.1}}}"#,
+            plan.width,
+            plan.height,
+            findings.fonts,
+            findings.images,
+            findings.annotations,
+            content.lost,
+            lost.fonts,
+            lost.pictures,
+            lost.others,
+            end
         )?;
         out.write_all(&pixels)?;
     }

@@ -41,15 +41,37 @@ pub struct ImageSize {
     pub bytes: u64,
 }
 
-/// Whether a file has its end: the pointer to its cross-reference table, which every writer puts last.
-pub fn has_end(bytes: &[u8]) -> bool {
-    let used = bytes
+/// What a file's last pointer to a cross-reference table tells of its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// It is there: every writer puts the pointer last.
+    Whole,
+    /// It is cut off.
+    Cut,
+    /// So is the end of a change that was written behind the file: what is there is the file before the change.
+    CutChange,
+}
+
+/// How a file ends.
+pub fn end(bytes: &[u8]) -> End {
+    let Some(at) = bytes.windows(9).rposition(|w| w == b"startxref") else {
+        return End::Cut;
+    };
+    let behind = &bytes[at + 9..];
+    let used = behind
         .iter()
         .rposition(|b| !matches!(b, 0 | b' ' | b'\t' | b'\r' | b'\n'));
-    let end = used.map_or(0, |last| last + 1);
-    bytes[end.saturating_sub(END_WITHIN)..end]
-        .windows(9)
-        .any(|w| w == b"startxref")
+    let used = &behind[..used.map_or(0, |last| last + 1)];
+    if used.len() <= END_WITHIN && !used.windows(4).any(|w| w == b" obj") {
+        return End::Whole;
+    }
+    // The pointer at the beginning of a file that is made for the web is 0, or behind it the file goes on.
+    let number = used.trim_ascii_start();
+    let digits = number.iter().take_while(|b| b.is_ascii_digit()).count();
+    match number[..digits].iter().all(|b| *b == b'0') {
+        true => End::Cut,
+        false => End::CutChange,
+    }
 }
 
 /// Pages that the root of the page tree says it has.
@@ -86,7 +108,7 @@ fn resolved<'a>(page: &Page<'a>, part: MaybeRef<Object<'a>>) -> Option<Stream<'a
 }
 
 /// Whether a content stream is whole. The renderer's inflater never fails, it ends early; so that is looked at again.
-fn decodes(stream: &Stream<'_>) -> bool {
+pub fn decodes(stream: &Stream<'_>) -> bool {
     let Ok(decoded) = stream.decoded_data() else {
         return false;
     };
@@ -378,11 +400,13 @@ mod tests {
 
     #[test]
     fn a_file_that_was_cut_has_no_end() {
-        assert!(has_end(b"%PDF-1.7 ... startxref\n123\n%%EOF\r\n\0\0\0\0"));
-        assert!(!has_end(b"%PDF-1.7 ... stream"));
-        let early = [b"startxref 0 %%EOF".as_slice(), &[b'x'; 2000]].concat();
-        assert!(!has_end(&early), "linearized files have one at their beginning");
-        assert!(!has_end(b""));
+        assert_eq!(end(b"%PDF-1.7 ... startxref\n123\n%%EOF\r\n\0\0\0\0"), End::Whole);
+        assert_eq!(end(b"%PDF-1.7 ... stream"), End::Cut);
+        assert_eq!(end(b""), End::Cut);
+        let goes_on = |file: &[u8]| end(&[file, &[b'x'; 2000]].concat());
+        assert_eq!(goes_on(b"startxref 0 %%EOF "), End::Cut, "made for the web");
+        assert_eq!(goes_on(b"startxref 0 %%EOF startxref 116 %%EOF "), End::CutChange);
+        assert_eq!(end(b"startxref 116 %%EOF 3 0 obj <<"), End::CutChange);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 //! into one buffer that is used again and again.
 
 use crate::content::{self, Content, ImageSize};
+use crate::lost::{self, Lost};
 use crate::text::{self, Text};
 use hayro::hayro_interpret::{InterpreterSettings, InterpreterWarning, RenderContent, TransformExt};
 use hayro::hayro_syntax::{DecryptionError, LoadPdfError, Pdf, PdfData, page::Page};
@@ -57,7 +58,7 @@ impl OpenError {
 /// What went wrong on a page that was drawn all the same; how often.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Findings {
-    /// Fonts that could not be loaded: their text is missing.
+    /// Times that a font could not be loaded: its text is drawn in another.
     pub fonts: u32,
     /// Images that could not be decoded: they are missing.
     pub images: u32,
@@ -126,9 +127,9 @@ impl Document {
         })
     }
 
-    /// Whether the file has its end; one that lacks it was cut.
-    pub fn has_end(&self) -> bool {
-        content::has_end(self.data.as_ref())
+    /// Whether the root of its pages is there; where it is not, nobody knows how many there were.
+    pub fn has_page_tree(&self) -> bool {
+        lost::has_page_tree(self.pdf.xref())
     }
 
     /// Pages that it says it has, where those are more than could be found.
@@ -142,6 +143,15 @@ impl Document {
             .pages()
             .get(index as usize)
             .map(content::content)
+            .unwrap_or_default()
+    }
+
+    /// What page `index` names and the file lacks.
+    pub fn lost(&self, index: u32) -> Lost {
+        self.pdf
+            .pages()
+            .get(index as usize)
+            .map(lost::lost)
             .unwrap_or_default()
     }
 

@@ -2,20 +2,22 @@
 //! enormous can cost its own conversion and nothing else.
 //!
 //! What can't be drawn in here (a file that does not open, an image larger than a component's memory, fonts and images
-//! that can't be decoded) is drawn by the host's own renderer where there is one and the host lets us have it; the report
-//! tells of each such page.
+//! that can't be decoded or are not there) is drawn by the host's own renderer where there is one and the host lets us have
+//! it; the report tells of each such page. What the file lacks is an error of the page, whoever draws it.
 //!
-//! `document.rs`, `content.rs` and `text.rs` know PDF; this file and `host.rs` know the host.
+//! `document.rs`, `content.rs`, `lost.rs` and `text.rs` know PDF; this file, `told.rs` and `host.rs` know the host.
 
 #![forbid(unsafe_code)]
 
 pub mod content;
 pub mod document;
 mod host;
+pub mod lost;
 pub mod text;
+mod told;
 
-use content::{Content, ImageSize};
-use document::{Document, Findings, OpenError, Plan, plan};
+use content::End;
+use document::{Document, OpenError, Plan, plan};
 use host::HostPdf;
 use ocr_plugin::adapter::{Adapter, InputPage, Item, OpenOptions, TextLayer};
 use ocr_plugin::image::{Canvas, Image, PixelFormat};
@@ -25,6 +27,8 @@ use serde::Deserialize;
 
 /// Readers look for the header in this many bytes.
 const HEADER_WITHIN: usize = 1024;
+/// Bytes of a file's end that are looked at where nobody here reads it all.
+const TAIL_BYTES: u32 = 64 << 10;
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -88,6 +92,7 @@ pub struct PdfIn {
     /// None where the host alone draws it.
     document: Option<Document>,
     host: HostPdf,
+    end: End,
     pages: u32,
     settings: Settings,
 }
@@ -106,31 +111,32 @@ impl Adapter for PdfIn {
     fn open(source: Source, options: OpenOptions) -> Result<Self> {
         let settings = Settings::from(&options.config)?;
         let name = source.name();
-        let opened = match settings.renderer {
-            Renderer::Pdfium => None,
-            _ => Some(Document::open(
-                source.read_all()?,
-                options.password.as_deref(),
-                settings.annotations,
-            )),
+        let (opened, end) = match settings.renderer {
+            Renderer::Pdfium => (None, content::end(&tail(&source)?)),
+            _ => {
+                let bytes = source.read_all()?;
+                let end = content::end(&bytes);
+                let opened = Document::open(bytes, options.password.as_deref(), settings.annotations);
+                (Some(opened), end)
+            }
         };
         let mut host = HostPdf::new(source, options.password);
         let (document, pages) = match opened {
             Some(Ok(document)) => {
-                losses(&document).iter().for_each(log::report);
+                told::losses(&document, end).iter().for_each(log::report);
                 let pages = document.page_count();
                 (Some(document), pages)
             }
             Some(Err(e)) if settings.renderer == Renderer::Auto && e.may_open_elsewhere() => {
                 let pages = match host.open()? {
                     Ok(document) if document.page_count() > 0 => document.page_count(),
-                    _ => return Err(refusal(&name, e)),
+                    _ => return Err(told::refusal(&name, e)),
                 };
                 let why = "it can't be read inside the sandbox, so the host's renderer draws its pages";
                 log::report(&Diagnostic::new(Severity::Note, RENDERED_BY, why));
                 (None, pages)
             }
-            Some(Err(e)) => return Err(refusal(&name, e)),
+            Some(Err(e)) => return Err(told::refusal(&name, e)),
             None => match host.open()? {
                 Ok(document) => (None, document.page_count()),
                 Err(why) => {
@@ -140,12 +146,13 @@ impl Adapter for PdfIn {
             },
         };
         if pages == 0 {
-            return Err(refusal(&name, OpenError::NoPages));
+            return Err(told::refusal(&name, OpenError::NoPages));
         }
         Ok(Self {
             name,
             document,
             host,
+            end,
             pages,
             settings,
         })
@@ -166,18 +173,19 @@ impl Adapter for PdfIn {
         let number = index + 1;
         let max_pixels = self.settings.max_megapixels * 1e6;
         let planned = |(width, height)| plan(width, height, 1.0, dpi, max_pixels);
+        let lacks = told::lacks(self.document.as_ref(), self.end, index);
         let drawn = match &mut self.document {
             None => None,
             Some(document) => {
                 let plan = document.plan(index, dpi, max_pixels);
                 let plan = plan.ok_or_else(|| Error::invalid_input(format!("there is no page {number}")))?;
-                Some((draw(document, index, plan)?, plan))
+                Some((draw(document, index, plan)?.without(&lacks), plan))
             }
         };
         let (image, plan) = match drawn {
             None => match self.host.draw(index, None, planned)? {
                 Ok(drawn) => drawn,
-                Err(why) => return Err(undrawn(&why).on_page(number)),
+                Err(why) => return Err(told::undrawn(&why).on_page(number)),
             },
             Some((Drawn::Whole(image), plan)) => (image, plan),
             Some((Drawn::Wanting(image, wants), plan)) => match self.elsewhere(index, plan)? {
@@ -203,12 +211,10 @@ impl Adapter for PdfIn {
             },
         };
         if plan.reduced {
-            log::report(&reduced(&plan, dpi).on_page(number));
+            log::report(&told::reduced(&plan, dpi).on_page(number));
         }
-        if let Some(document) = &self.document
-            && let Some(lost) = undecodable(document.content(index))
-        {
-            log::report(&lost.on_page(number));
+        for lack in lacks {
+            log::report(&lack.on_page(number));
         }
         let text_layer = self.text_layer(index, &plan)?;
         Ok(Some(Item::Page(InputPage {
@@ -236,6 +242,23 @@ struct Wants {
     reason: String,
 }
 
+impl Drawn {
+    /// The same, where the page `lacks` what another renderer may find.
+    fn without(self, lacks: &[Diagnostic]) -> Self {
+        let lost = lacks.iter().find(|d| told::may_be_found_elsewhere(d));
+        match (self, lost) {
+            (Drawn::Whole(image), Some(lost)) => Drawn::Wanting(
+                image,
+                Wants {
+                    diagnostics: Vec::new(),
+                    reason: lost.message.clone(),
+                },
+            ),
+            (drawn, _) => drawn,
+        }
+    }
+}
+
 /// The code of the note about pages that the host's renderer has drawn.
 const RENDERED_BY: &str = "rendered-by";
 
@@ -246,14 +269,16 @@ fn tell_renderer(number: u32, reason: &str) {
     log::report(&Diagnostic::new(Severity::Note, RENDERED_BY, message).on_page(number));
 }
 
-fn undrawn(why: &str) -> Error {
-    Error::failed("not-drawn", format!("the host's renderer can't draw it: {why}"))
+/// The last bytes of a file.
+fn tail(source: &Source) -> Result<Vec<u8>> {
+    let from = source.len().saturating_sub(u64::from(TAIL_BYTES));
+    Ok(source.read_at(from, TAIL_BYTES)?)
 }
 
 /// Draws a page in here. The outer error ends it for good: nobody wants it any more, or a limit was met.
 fn draw(document: &mut Document, index: u32, plan: Plan) -> Result<Drawn> {
     if let Some(size) = document.giant_image(index) {
-        return Ok(Drawn::Not(giant(&size)));
+        return Ok(Drawn::Not(told::giant(&size)));
     }
     let mut canvas = Canvas::new(plan.width, plan.height, PixelFormat::Rgb8)?;
     let drawn = document.draw(index, &plan, |first, rows| {
@@ -262,10 +287,10 @@ fn draw(document: &mut Document, index: u32, plan: Plan) -> Result<Drawn> {
     });
     let findings = match drawn {
         Ok(findings) => findings?,
-        Err(bytes) => return Ok(Drawn::Not(no_memory(&plan, bytes))),
+        Err(bytes) => return Ok(Drawn::Not(told::no_memory(&plan, bytes))),
     };
     let image = canvas.finish()?;
-    let diagnostics = describe(&findings);
+    let diagnostics = told::describe(&findings);
     if diagnostics.is_empty() {
         return Ok(Drawn::Whole(image));
     }
@@ -297,110 +322,6 @@ impl PdfIn {
         let words = document.words(index, plan, which);
         Ok((!words.is_empty()).then_some(TextLayer { words }))
     }
-}
-
-fn refusal(name: &str, e: OpenError) -> Error {
-    match e {
-        OpenError::Encrypted => Error::failed(
-            "encrypted",
-            format!("`{name}` is encrypted; give its password with --pdf-password"),
-        ),
-        OpenError::WrongPassword => Error::failed(
-            "wrong-password",
-            format!("the password given does not open `{name}`"),
-        ),
-        OpenError::Encryption => Error::unsupported(format!(
-            "`{name}` is encrypted in a way that is damaged or not supported; save it without encryption first"
-        )),
-        OpenError::Damaged => Error::invalid_input(format!(
-            "`{name}` is no PDF, or damaged beyond reading; a PDF repair tool may help"
-        )),
-        OpenError::NoPages => Error::invalid_input(format!("`{name}` is a PDF without a single page")),
-    }
-}
-
-/// What a damaged file lacks that its pages can't tell.
-fn losses(document: &Document) -> Vec<Diagnostic> {
-    let damaged = (!document.has_end()).then(|| {
-        let message = "it ends before its end (there is no `startxref`), so it was probably cut off and parts are missing; \
-                       get the file again, or try a PDF repair tool";
-        Diagnostic::new(Severity::Warning, "damaged", message)
-    });
-    let missing = document.promised_pages().map(|promised| {
-        let message = format!(
-            "it says that it has {promised} pages, but {} could be found; a PDF repair tool may find more",
-            document.page_count()
-        );
-        Diagnostic::new(Severity::Error, "pages-missing", message)
-    });
-    damaged.into_iter().chain(missing).collect()
-}
-
-fn undecodable(content: Content) -> Option<Diagnostic> {
-    let Content { streams, lost } = content;
-    let message = match streams {
-        1 => "its content is missing or can't be decoded whole; a PDF repair tool may help".to_owned(),
-        _ => format!(
-            "{lost} of the {streams} parts of its content are missing or can't be decoded whole; a PDF repair tool may \
-             help"
-        ),
-    };
-    (lost > 0).then(|| Diagnostic::new(Severity::Error, "content-undecodable", message))
-}
-
-fn giant(size: &ImageSize) -> Error {
-    let message = format!(
-        "an image of {} x {} px takes {} MiB, more than can be drawn here; scale it down",
-        size.width,
-        size.height,
-        size.bytes >> 20
-    );
-    Error::failed("image-too-large", message)
-}
-
-fn reduced(plan: &Plan, asked: f32) -> Diagnostic {
-    let message = format!(
-        "drawn at {:.0} instead of {asked:.0} dpi: the page is {:.0} x {:.0} points large; \
-         setting `max-megapixels` raises the limit",
-        plan.dpi, plan.width_points, plan.height_points
-    );
-    Diagnostic::new(Severity::Note, "raster-reduced", message)
-}
-
-fn no_memory(plan: &Plan, bytes: usize) -> Error {
-    let message = format!(
-        "it needs {} MB to be drawn in {} x {} px, more than this plugin's memory has left; lower --dpi or raise the \
-         limit",
-        bytes.div_ceil(1_000_000),
-        plan.width,
-        plan.height
-    );
-    Error::failed("out-of-memory", message)
-}
-
-/// What the user should know about a page that was drawn all the same.
-fn describe(findings: &Findings) -> Vec<Diagnostic> {
-    let warn = |code, count: u32, what: &str| {
-        (count > 0).then(|| Diagnostic::new(Severity::Warning, code, format!("{count} {what}")))
-    };
-    let found = [
-        warn(
-            "image-undecodable",
-            findings.images,
-            "image(s) of the page could not be decoded and are missing",
-        ),
-        warn(
-            "font-unusable",
-            findings.fonts,
-            "font(s) could not be loaded; text in them is missing",
-        ),
-        warn(
-            "annotation-undrawn",
-            findings.annotations,
-            "annotation(s) could not be drawn",
-        ),
-    ];
-    found.into_iter().flatten().collect()
 }
 
 ocr_plugin::export_adapter!(PdfIn);
