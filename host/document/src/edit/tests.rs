@@ -502,6 +502,21 @@ fn labels_and_messages_do_not_quote_what_was_erased() {
     assert_eq!(edited.info().diagnostics[1], plain);
 }
 
+#[test]
+fn a_block_that_is_erased_whole_loses_its_name() {
+    let mut page = builder();
+    page.push_span(SpanKind::Figure, "jane-roe", 0, rect(0, 0, 90, 20), None, "");
+    page.push_span(SpanKind::Figure, "jane-roe", 0, rect(0, 40, 90, 60), None, "");
+    page.push_span(SpanKind::Paragraph, "text", 0, rect(0, 80, 90, 99), None, "else");
+    let page = page.finish();
+    let erase = |y: u32| Edit::RedactArea(rect(0, y, 90, y + 20));
+    assert_eq!(page.edited(&[erase(0)]).unwrap().labels(), ["jane-roe", "text"]);
+    assert_eq!(
+        page.edited(&[erase(0), erase(40)]).unwrap().labels(),
+        ["", "text"]
+    );
+}
+
 /// A small generator, so that a failure can be had again from its seed.
 struct Random(u64);
 

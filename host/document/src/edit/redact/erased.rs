@@ -135,6 +135,11 @@ impl Erased {
                 .all(|r| self.text[r.clone()].trim().is_empty())
     }
 
+    /// Whether one of the erased areas holds another whole.
+    fn covers(&self, area: Rect) -> bool {
+        self.areas.iter().any(|erased| erased.intersect(&area) == area)
+    }
+
     /// Erases what a page holds besides its text: pixels, raw output, and words in names and messages.
     pub(in super::super) fn clean(&self, page: &mut Page) {
         page.raw = String::new();
@@ -153,11 +158,17 @@ impl Erased {
                 .flat_map(parts)
                 .any(|part| words.contains(&part))
         };
-        for label in &mut page.labels {
+        // A block that is erased as a whole has no name either.
+        let mut is_used = vec![false; page.labels.len()];
+        let whole = Rect::new(0, 0, page.info.width, page.info.height);
+        for span in &page.spans {
+            is_used[span.label as usize] |= !self.covers(span.area.intersect(&whole));
+        }
+        for (label, is_used) in page.labels.iter_mut().zip(is_used) {
             let is_name = label
                 .bytes()
                 .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b));
-            if !is_name || holds(label) {
+            if !is_name || !is_used || holds(label) {
                 label.clear();
             }
         }
