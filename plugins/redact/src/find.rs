@@ -3,6 +3,7 @@
 use crate::kinds::Kind;
 use crate::settings::Wanted;
 use crate::text::{LINE, Letter, Reading, Source, View, bytes_of, has_cuts};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 
@@ -17,6 +18,8 @@ const PATTERN: &str = "pattern";
 #[derive(Debug)]
 pub struct Finder {
     wanted: Wanted,
+    /// Which terms and which patterns were met in any source so far.
+    met: RefCell<[Vec<bool>; 2]>,
     /// Terms by their first letter.
     terms: HashMap<char, Vec<usize>>,
 }
@@ -50,7 +53,31 @@ impl Finder {
         for (at, term) in wanted.terms.iter().enumerate() {
             terms.entry(term.first()).or_default().push(at);
         }
-        Self { wanted, terms }
+        let met = [
+            vec![false; wanted.terms.len()],
+            vec![false; wanted.patterns.len()],
+        ];
+        Self {
+            wanted,
+            met: RefCell::new(met),
+            terms,
+        }
+    }
+
+    /// For terms and for patterns: their number, and the positions, from 1, of those that were never met.
+    pub fn never_met(&self) -> [(&'static str, usize, Vec<usize>); 2] {
+        let met = self.met.borrow();
+        let missed = |met: &[bool]| {
+            (1..)
+                .zip(met)
+                .filter(|(_, met)| !**met)
+                .map(|(at, _)| at)
+                .collect()
+        };
+        [
+            (TERM, met[0].len(), missed(&met[0])),
+            (PATTERN, met[1].len(), missed(&met[1])),
+        ]
     }
 
     /// Adds the bytes of the arena that are to be erased to `ranges`, and answers how many texts they are.
@@ -105,8 +132,9 @@ impl Finder {
                     }
                 }
             }
-            for pattern in &self.wanted.patterns {
+            for (at, pattern) in self.wanted.patterns.iter().enumerate() {
                 for found in pattern.find_iter(&view.text).filter(|m| !m.is_empty()) {
+                    self.met.borrow_mut()[1][at] = true;
                     add(PATTERN, None, found.range());
                 }
             }
@@ -120,6 +148,7 @@ impl Finder {
             for &term in self.terms.get(&letter.c).into_iter().flatten() {
                 let found = self.wanted.terms[term].matches(letters, at, self.wanted.whole_words);
                 if let Some(found) = found {
+                    self.met.borrow_mut()[0][term] = true;
                     hits.add(TERM, found);
                 }
             }

@@ -16,7 +16,9 @@ mod terms;
 mod text;
 
 use find::{Counts, Finder};
-use ocr_plugin::{Config, Diagnostic, DocInfo, DocumentEdit, Edit, Page, Processor, Result, Severity, log};
+use ocr_plugin::{
+    Config, Diagnostic, DocInfo, DocumentEdit, Edit, Error, Page, Processor, Result, Severity, log,
+};
 use settings::Wanted;
 use text::Source;
 
@@ -29,6 +31,8 @@ struct Redact {
     finder: Finder,
     title: Option<String>,
     name: String,
+    /// Pages that are to come, where it is known; at the last of them it is told what was never found.
+    to_come: Option<u32>,
 }
 
 impl Processor for Redact {
@@ -37,6 +41,7 @@ impl Processor for Redact {
             finder: Finder::new(Wanted::new(&config)?),
             title: doc.title.clone(),
             name: doc.name.clone(),
+            to_come: doc.selected.or(doc.pages),
         })
     }
 
@@ -63,19 +68,45 @@ impl Processor for Redact {
     }
 
     fn process(&mut self, page: &Page) -> Result<Vec<Edit>> {
-        let (ranges, counts) = page::search(&self.finder, page);
-        if !ranges.is_empty() {
+        let (ranges, mut counts) = page::search(&self.finder, page);
+        let Some(areas) = page::search_names(&self.finder, page, &mut counts) else {
+            let why = "the name of a block without a place on the page holds what is to be erased";
+            return Err(Error::failed("not-erasable", why));
+        };
+        if !counts.is_empty() {
             let told = Diagnostic::new(Severity::Note, "redacted", in_words(&counts));
             log::report(&told.on_page(page.info().number));
         }
-        Ok(ranges
+        self.to_come = self.to_come.map(|pages| pages.saturating_sub(1));
+        if self.to_come == Some(0) {
+            self.to_come = None;
+            self.tell_never_found();
+        }
+        let texts = ranges
             .into_iter()
-            .map(|(from, to)| Edit::RedactText((from, to - from)))
-            .collect())
+            .map(|(from, to)| Edit::RedactText((from, to - from)));
+        Ok(texts.chain(areas.into_iter().map(Edit::RedactArea)).collect())
     }
 }
 
 impl Redact {
+    /// Tells which terms and patterns the whole document does not hold, by their positions in the settings.
+    fn tell_never_found(&self) {
+        for (name, all, missed) in self.finder.never_met() {
+            let positions: Vec<String> = missed.iter().map(usize::to_string).collect();
+            let message = match positions.as_slice() {
+                [] => continue,
+                [one] => format!("{name} {one} of {all} was not found on any page"),
+                [first @ .., last] => format!(
+                    "{} of {all} {name}s were not found on any page: {} and {last}",
+                    missed.len(),
+                    first.join(", ")
+                ),
+            };
+            log::report(&Diagnostic::new(Severity::Note, "never-found", message));
+        }
+    }
+
     /// A short text with what is wanted replaced; none where there is nothing to replace.
     fn redacted(&self, text: &str, is_name: bool, counts: &mut Counts) -> Option<String> {
         // In a file's name words are parted by what a name may hold; each such mark is one byte, like a space.
@@ -105,11 +136,11 @@ impl Redact {
     }
 }
 
-/// `2 email, 1 term`.
+/// `2 emails, 1 term`.
 fn in_words(counts: &Counts) -> String {
     let all: Vec<String> = counts
         .iter()
-        .map(|(name, count)| format!("{count} {name}"))
+        .map(|(name, count)| format!("{count} {name}{}", if *count == 1 { "" } else { "s" }))
         .collect();
     all.join(", ")
 }

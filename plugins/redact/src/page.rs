@@ -4,7 +4,7 @@
 use crate::find::{Counts, Finder};
 use crate::markup;
 use crate::text::{CELL, LINE, Source};
-use ocr_plugin::{Cell, Line, Page, Slice, Word};
+use ocr_plugin::{Cell, Line, Page, Rect, Slice, Word};
 
 /// Bytes of the arena to erase, sorted and apart, and how many texts they are.
 pub fn search(finder: &Finder, page: &Page) -> (Vec<(u32, u32)>, Counts) {
@@ -23,6 +23,36 @@ pub fn search(finder: &Finder, page: &Page) -> (Vec<(u32, u32)>, Counts) {
         ranges.extend(found);
     }
     (apart(ranges), counts)
+}
+
+/// The areas of blocks whose names, which engines give, hold what is wanted: a name is no part of the arena, and goes with
+/// its whole block. None where there is no such area to erase.
+pub fn search_names(finder: &Finder, page: &Page, counts: &mut Counts) -> Option<Vec<Rect>> {
+    let holds: Vec<bool> = page
+        .labels()
+        .iter()
+        .map(|name| {
+            let mut source = Source::default();
+            source.plain(0, name);
+            let found = finder.search(&source, &mut Vec::new());
+            for (kind, count) in &found {
+                let most = counts.entry(kind).or_default();
+                *most = (*count).max(*most);
+            }
+            !found.is_empty()
+        })
+        .collect();
+    let (width, height) = (page.info().width, page.info().height);
+    let named = page
+        .spans()
+        .iter()
+        .filter(|s| holds.get(s.label as usize).is_some_and(|h| *h));
+    named
+        .map(|span| {
+            let area = span.area;
+            (area.x0 < area.x1.min(width) && area.y0 < area.y1.min(height)).then_some(area)
+        })
+        .collect()
 }
 
 /// A line whose text is also in its span, so that it need not be searched.

@@ -67,7 +67,7 @@ fn every_copy_of_a_text_is_erased() {
         .iter()
         .map(|d| (d.code.as_str(), d.message.as_str(), d.page))
         .collect();
-    assert_eq!(told, [("redacted", "2 email", Some(1))]);
+    assert_eq!(told, [("redacted", "2 emails", Some(1))]);
 }
 
 #[test]
@@ -215,7 +215,7 @@ fn title_and_name_are_redacted() {
     );
     assert_eq!(
         run.diagnostics[0].message,
-        "in the document's title and name: 1 date, 2 term"
+        "in the document's title and name: 1 date, 2 terms"
     );
     assert_eq!(run.diagnostics[0].page, None);
     let nothing = testing::process::<Redact>(&doc, r#"{"terms": "Bert"}"#, vec![]);
@@ -228,6 +228,51 @@ fn what_was_found_is_never_told() {
     let run = run(r#"{"terms": "anna", "kinds": "email,card"}"#, &page);
     assert_eq!(run.diagnostics[0].message, "1 card, 1 email, 1 term");
     assert!(run.log.is_empty());
+}
+
+#[test]
+fn a_block_whose_name_is_wanted_is_erased_whole() {
+    let mut page = PageBuilder::new(1)
+        .span(BlockKind::Figure, "")
+        .span(BlockKind::Paragraph, "else")
+        .build();
+    page.labels = vec!["text".into(), "photo of Anna Muster".into()];
+    (page.spans[0].label, page.spans[1].label) = (1, 0);
+    page.spans[0].area = AREA;
+    let config = r#"{"terms": "anna muster"}"#;
+    let told = run(config, &page);
+    assert_eq!(told.pages, [Ok(vec![Edit::RedactArea(AREA)])]);
+    assert_eq!(told.diagnostics[0].message, "1 term");
+    // A block that stands nowhere can't be erased, so the page is not shown.
+    page.spans[0].area = Rect { x1: AREA.x0, ..AREA };
+    assert!(run(config, &page).pages[0].is_err());
+}
+
+#[test]
+fn what_no_page_holds_is_told_by_its_position() {
+    let doc = DocInfo {
+        pages: Some(9),
+        selected: Some(2),
+        ..doc()
+    };
+    let config = r#"{"terms": ["anna", "bert", "carl", "dora"], "patterns": ["AZ-\\d+", "BZ-\\d+"]}"#;
+    let run = testing::process::<Redact>(&doc, config, vec![text("Bert"), text("AZ-12, Dora")]);
+    let told: Vec<_> = run
+        .diagnostics
+        .iter()
+        .filter(|d| d.code == "never-found")
+        .map(|d| (d.page, d.message.as_str()))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (None, "2 of 4 terms were not found on any page: 1 and 3"),
+            (None, "pattern 2 of 2 was not found on any page")
+        ]
+    );
+    // Nobody knows whether more pages come.
+    let open = testing::process::<Redact>(&self::doc(), config, vec![text("Bert")]);
+    assert!(open.diagnostics.iter().all(|d| d.code != "never-found"));
 }
 
 #[test]
