@@ -3,7 +3,7 @@
 use crate::args::Progress;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use ocr_document::{Diagnostic, Severity};
-use ocr_pipeline::{DocumentReport, DocumentStatus, Events, PageReport, PageStatus};
+use ocr_pipeline::{DocumentReport, DocumentStatus, Events, PageReport, PageStatus, counted};
 use serde_json::json;
 use std::io::{IsTerminal, Write};
 
@@ -178,15 +178,20 @@ impl Events for Display {
         if skipped > 0 {
             self.say(
                 Voice::Quiet,
-                &format!("error: {}: {skipped} pages were not read", report.input),
+                &format!(
+                    "error: {}: {} {} not read",
+                    report.input,
+                    counted(skipped, "page"),
+                    if skipped == 1 { "was" } else { "were" }
+                ),
             );
         }
         if report.status == DocumentStatus::Success {
             let seconds = report.ms / 1e3;
-            let pages = report.pages.len();
+            let pages = counted(report.pages.len(), "page");
             self.say(
                 Voice::Verbose,
-                &format!("note: {}: {pages} pages in {seconds:.2} s", report.input),
+                &format!("note: {}: {pages} in {seconds:.2} s", report.input),
             );
         }
         self.event(json!({"event": "document-done", "document": report.input, "status": report.status, "errors": report.errors}));

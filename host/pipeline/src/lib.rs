@@ -25,7 +25,7 @@ pub use convert::{Destination, QUOTA, convert};
 pub use feed::{LEAST_TIME, MAX_PAGES, PAGES_AHEAD};
 pub use gate::{Gate, NoGate};
 pub use plan::{AdapterPlan, Events, FormatterPlan, NoEvents, Plan, ProcessorPlan};
-pub use report::{DocumentReport, DocumentStatus, Failure, PageReport, PageStatus};
+pub use report::{DocumentReport, DocumentStatus, Failure, PageReport, PageStatus, counted};
 pub use select::PageSelection;
 pub use sink::{PageSink, SinkPlan};
 pub use text_layer::TextLayerMode;

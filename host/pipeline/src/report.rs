@@ -105,6 +105,11 @@ impl PageReport {
     }
 }
 
+/// A count with what is counted: `1 page`, `2 pages`.
+pub fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// Milliseconds to a tenth of a microsecond; finer digits are noise.
 pub(crate) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e7).round() / 1e4

@@ -5,6 +5,7 @@ use crate::config::{self, File, Item, Problems, no_workflow};
 use crate::exit::{Exit, Failed};
 use crate::plugins;
 use clap::ArgMatches;
+use ocr_pipeline::counted;
 use ocr_runtime::Limits;
 use std::path::Path;
 
@@ -25,14 +26,13 @@ pub fn check(named: Option<&Path>) -> Result<Exit, Failed> {
     if errors + warnings > 0 {
         eprintln!("{}", problems.show(&file.source));
     }
-    let count = |n: usize, what: &str| format!("{n} {what}{}", if n == 1 { "" } else { "s" });
     println!(
         "{}: {}, {}; {}, {}",
         path.display(),
-        count(file.workflows.len(), "workflow"),
-        count(file.tenants.len(), "tenant"),
-        count(errors, "error"),
-        count(warnings, "warning"),
+        counted(file.workflows.len(), "workflow"),
+        counted(file.tenants.len(), "tenant"),
+        counted(errors, "error"),
+        counted(warnings, "warning"),
     );
     Ok(if errors > 0 { Exit::Config } else { Exit::Ok })
 }

@@ -11,6 +11,7 @@ use crate::recording::Recording;
 use crate::trial::{FAILURE, Files, NAME, SAID, Trial};
 use crate::{plugins, recognise};
 use ocr_document::Page;
+use ocr_pipeline::counted;
 use ocr_runtime::{Limits, Runtime, Source, World};
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -102,7 +103,7 @@ fn once(
         let (recording, made) = pages.as_ref().expect("filled above");
         let started = Instant::now();
         let files = trial.over_pages(&recording.document, made).or_exit(Exit::Other)?;
-        (files, started.elapsed(), format!("{} pages", made.len()))
+        (files, started.elapsed(), counted(made.len(), "page"))
     };
     show(dev, &files)?;
     let manifest = plugin.manifest();
