@@ -368,14 +368,14 @@ fn what_a_damaged_file_lacks_is_told() {
     for (file, code, status, words) in [
         (
             "half.pdf",
-            0,
-            "complete",
-            "warning: half.pdf: plugin `pdf-in`: it ends before its end",
+            20,
+            truncated,
+            "error: half.pdf: page 1: plugin `pdf-in`: 3 fonts of it are missing in the file",
         ),
         (
             "most.pdf",
-            0,
-            "complete",
+            20,
+            truncated,
             "warning: most.pdf: plugin `pdf-in`: it ends before its end",
         ),
         (

@@ -204,6 +204,98 @@ fn a_failing_processor_that_withholds_leaves_nothing_of_the_page() {
     }
 }
 
+/// A file cut behind `share` hundredths of its bytes, in a folder of its own.
+fn cut(name: &str, share: usize) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(example(name)).unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, &bytes[..bytes.len() * share / 100]).unwrap();
+    (folder, path.display().to_string())
+}
+
+#[test]
+fn a_half_read_page_loses_its_picture_behind_a_processor_that_withholds() {
+    let (_folder, scan) = cut("scan.jpg", 50);
+    let eye = || Processor {
+        asks: vec![Capability::PageRaster],
+        ..Processor::new("eye", vec![Act::Ask(Call::Raster)])
+    };
+    let other = |on_failure| Processor {
+        on_failure,
+        ..Processor::new("other", vec![Act::Edits(Vec::new())])
+    };
+    for (scan, on_failure, seen) in [
+        (&scan, OnFailure::Keep, true),
+        (&scan, OnFailure::Withhold, false),
+        // One that was read whole keeps it.
+        (&example("scan.jpg"), OnFailure::Withhold, true),
+    ] {
+        let plugins = ["--plugin", "other.wasm", "--plugin", "eye.wasm"];
+        let args = [scan, "-o", "out", "--grant", "eye=page.raster"];
+        let ran = run(&[other(on_failure), eye()], &[&args[..], &plugins].concat());
+        let text = ran.file("scan.md");
+        assert_eq!(text.contains("done"), seen, "{on_failure:?}: {text}");
+        assert_eq!(
+            text.contains("pixels are not kept"),
+            !seen,
+            "{on_failure:?}: {text}"
+        );
+    }
+}
+
+#[test]
+fn of_a_page_whose_letters_are_lost_nothing_is_left_behind_a_processor_that_withholds() {
+    // Its fonts lie behind its pages, so other letters are seen than were meant.
+    let (_folder, report) = cut("report.pdf", 60);
+    let args = [&report, "-o", "out", "--to", "md,html,json", "--pages", "1"];
+    let bare = run(&[], &args);
+    assert_eq!(bare.code, 20, "{}", bare.err);
+    let page = &bare.report()["documents"][0]["pages"][0];
+    assert_eq!(page["status"], "truncated", "{page}");
+    assert!(
+        bare.file("report.pdf.md").contains("Nine Ponds"),
+        "its title's font is there"
+    );
+
+    let redact = ["--plugin", "redact", "--plugin-opt", "redact.terms=nowhere"];
+    let ran = run(&[], &[&args[..], &redact].concat());
+    assert_ne!(ran.code, 0, "{}", ran.err);
+    let page = &ran.report()["documents"][0]["pages"][0];
+    assert_eq!(page["status"], "failed", "{page}");
+    assert!(page.to_string().contains("so the page is withheld"), "{page}");
+    let all = ran.everything();
+    assert!(!all.contains("Ponds") && !all.contains("data:image/"), "{all}");
+}
+
+#[test]
+fn a_processor_that_withholds_goes_first() {
+    let tidy = Processor::new("tidy", vec![set("Zedited")]);
+    let strict = Processor {
+        on_failure: OnFailure::Withhold,
+        ..Processor::new("strict", vec![Act::Edits(vec![Edit::RedactText(0, 3)])])
+    };
+    let receipt = example("receipt.png");
+    let args = [
+        &receipt,
+        "-o",
+        "out",
+        "--plugin",
+        "tidy.wasm",
+        "--plugin",
+        "strict.wasm",
+    ];
+    let ran = run(&[tidy, strict], &args);
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    // What it erased is what was recognised, not what another one had put there.
+    let text = ran.file("receipt.md");
+    assert!(text.contains("Zedited"), "{text}");
+    let said = ran.report()["documents"][0]["diagnostics"].to_string();
+    assert!(
+        said.contains("processor-moved") && said.contains("plugin `strict`: goes before `tidy`"),
+        "{said}"
+    );
+}
+
 #[test]
 fn a_region_is_read_again_on_the_embedded_engine() {
     let ask = |asks: &[Capability]| Processor {

@@ -4,10 +4,10 @@ use crate::feed::{self, Fed, Feed, MAX_PAGES, PAGES_AHEAD};
 use crate::heard::Heard;
 use crate::plan::Plan;
 use crate::process::{Processed, Processors};
-use crate::report::{DocumentReport, DocumentStatus, Failure, PageReport, PageStatus, milliseconds};
+use crate::report::{DocumentReport, DocumentStatus, Failure, PageReport, PageStatus, counted, milliseconds};
 use crate::sink::PageSink;
 use crate::surest::surest;
-use ocr_document::{Diagnostic, Page, PageInfo, Severity};
+use ocr_document::{Diagnostic, Outcome, Page, PageInfo, Severity};
 use ocr_engine::Ticket;
 use ocr_runtime::{DocumentOutput, FormatterOutput, FormatterSession, PluginEvents, Source};
 use sha2::{Digest, Sha256};
@@ -125,7 +125,8 @@ fn run(
         return Err(Failure::new("invalid-input", "the document has no pages"));
     }
     if let Some((pages, missing)) = info.pages.and_then(|p| Some((p, plan.pages.first_missing(p)?))) {
-        let message = format!("page {missing} was asked for, but the document has {pages} pages");
+        let has = counted(pages as usize, "page");
+        let message = format!("page {missing} was asked for, but the document has {has}");
         // What exists is converted; only a selection without any page is an error of its own.
         if info.selected == Some(0) {
             return Err(Failure::new("no-such-page", message));
@@ -208,21 +209,27 @@ fn run(
                     break;
                 }
             };
+            let mut page = page;
+            let number = page.info().number;
+            // The adapter said so before it handed the page over.
+            if heard.error_on(number) && page.info().outcome == Outcome::Complete {
+                page.info_mut().outcome = Outcome::Truncated;
+            }
             let Processed {
                 page,
                 spent,
                 failures,
-            } = processors.process(page);
+            } = processors.process(page, heard.letters_lost_on(number));
             report.errors.extend(failures);
             let page = Arc::new(page);
-            // The adapter said so before it handed the page over.
-            let lacks_a_part = heard.error_on(page.info().number);
+            // Processors may have said so as well.
+            let has_errors = heard.error_on(number);
             let formatting = Instant::now();
             for writer in &mut running {
                 format_page(plan, writer, &page, report);
             }
             let mut page = PageReport::new(&page, render, &spent, formatting.elapsed());
-            if lacks_a_part && page.status == PageStatus::Complete {
+            if has_errors && page.status == PageStatus::Complete {
                 page.status = PageStatus::Truncated;
             }
             report

@@ -7,13 +7,14 @@
 mod opened;
 
 use crate::budget::Share;
-use crate::plan::{AdapterPlan, Plan, ProcessorPlan};
-use crate::report::Failure;
+use crate::plan::{AdapterPlan, Plan};
+use crate::process::withholds;
+use crate::report::{Failure, counted};
 use crate::surest::surest;
 use crate::text_layer::{TextLayerMode, sanitized};
 use ocr_document::{Diagnostic, Outcome, Page, PageBuilder, PageInfo, Severity};
 use ocr_engine::{LayerTrust, PageJob, Ticket};
-use ocr_runtime::{DocInfo, InputItem, InputPage, OnFailure, PluginEvents, PluginFailure, Source};
+use ocr_runtime::{DocInfo, InputItem, InputPage, PluginEvents, PluginFailure, Source};
 use opened::{Counted, Opened};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -82,11 +83,6 @@ enum Flow {
     Goes,
     /// All that is wanted is sent, or nobody takes any more.
     Ends,
-}
-
-/// Whether a processor's pages are better lost than shown.
-fn withholds(processor: &ProcessorPlan) -> bool {
-    processor.plugin.manifest().on_failure() == OnFailure::Withhold
 }
 
 impl<'a> Feed<'a> {
@@ -336,8 +332,8 @@ impl<'a> Walk<'a> {
         match document.pages {
             Some(pages) => {
                 let page = self.number - before + 1;
-                let why =
-                    format!("the document says that it has {pages} pages, but page {page} is not there");
+                let has = counted(pages as usize, "page");
+                let why = format!("the document says that it has {has}, but page {page} is not there");
                 self.rest(document, before.saturating_add(pages), "missing-page", &why, to)
             }
             None => Flow::Goes,
@@ -381,7 +377,8 @@ impl<'a> Walk<'a> {
     fn miss_pages(&self, to: &SyncSender<Fed>) {
         let pages = self.number;
         if let Some(missing) = self.plan.pages.first_missing(pages).filter(|_| pages > 0) {
-            let why = format!("page {missing} was asked for, but the document has {pages} pages");
+            let has = counted(pages as usize, "page");
+            let why = format!("page {missing} was asked for, but the document has {has}");
             let _ = to.send(Fed::Broken(Failure::new("no-such-page", why)));
         }
     }

@@ -6,6 +6,10 @@ use ocr_document::{Diagnostic, Severity};
 use ocr_runtime::PluginEvents;
 use std::sync::{Arc, Mutex};
 
+/// The code of an adapter's error about a page on which other letters may be seen than were meant, because fonts are lost:
+/// what is read there may be the document's words in other letters, one for one.
+const LETTERS_LOST: &str = "letters-lost";
+
 /// Hears the plugins of one document.
 pub(crate) struct Heard {
     document: String,
@@ -24,9 +28,18 @@ impl Heard {
 
     /// Whether an error was told of page `number`.
     pub(crate) fn error_on(&self, number: u32) -> bool {
+        self.has_error(number, |_| true)
+    }
+
+    /// Whether the adapter told that the letters seen on page `number` may be others than were meant.
+    pub(crate) fn letters_lost_on(&self, number: u32) -> bool {
+        self.has_error(number, |code| code == LETTERS_LOST)
+    }
+
+    fn has_error(&self, number: u32, of: impl Fn(&str) -> bool) -> bool {
         let said = self.said.lock().expect("no thread panics while it listens");
         said.iter()
-            .any(|d| d.page == Some(number) && d.severity == Severity::Error)
+            .any(|d| d.page == Some(number) && d.severity == Severity::Error && of(&d.code))
     }
 
     /// Puts what was said of a page with that page; answers what is about the document.

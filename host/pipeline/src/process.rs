@@ -1,15 +1,19 @@
 //! The middle: every page goes through the processors, one after the other, before anyone writes it down.
 //!
+//! Those that withhold go first, whatever the order they were given in: what another one drops or replaces they would not
+//! find any more, and it stands in the picture.
+//!
 //! A processor's state lives for the document. One that fails on a page leaves it as it was or withholds it, as its manifest
 //! says; one that crashed or reached a limit is started afresh for the next page. What `withhold` promises holds to the
-//! end: where such a processor can't be started any more, every page behind is withheld, and pages that were not read
-//! whole go on without their pictures, since nobody can say what is on them.
+//! end: where such a processor can't be started any more, every page behind is withheld; pages that were not read whole go
+//! on without their pictures, since nobody can say what is on them; and of pages whose letters may be others than were meant
+//! nothing goes on, since their words are there and can't be found.
 
 use crate::heard::Heard;
 use crate::plan::{Plan, ProcessorPlan};
 use crate::report::Failure;
 use ocr_document::{Diagnostic, Outcome, Page, Severity};
-use ocr_runtime::{Cause, Context, DocInfo, OnFailure, PluginFailure, ProcessorSession};
+use ocr_runtime::{Cause, Context, DocInfo, OnFailure, PluginEvents, PluginFailure, ProcessorSession};
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,6 +39,29 @@ struct Processor<'a> {
     told: bool,
 }
 
+/// Whether a processor's pages are better lost than shown.
+pub(crate) fn withholds(processor: &ProcessorPlan) -> bool {
+    processor.plugin.manifest().on_failure() == OnFailure::Withhold
+}
+
+/// Those that withhold, then the others; each in the order given. Says so where that is another one.
+fn in_order<'a>(given: &'a [ProcessorPlan], heard: &Heard) -> Vec<&'a ProcessorPlan> {
+    if let Some(at) = given.iter().position(|p| !withholds(p)) {
+        let other = &given[at].plugin.manifest().id;
+        for moved in given[at..].iter().filter(|p| withholds(p)) {
+            let message = format!(
+                "goes before `{other}`, though it was given behind it: what others drop or replace could not be found any \
+                 more"
+            );
+            let told = Diagnostic::new(Severity::Note, "processor-moved", message);
+            heard.report(&moved.plugin.manifest().id, &told);
+        }
+    }
+    let (mut ordered, others): (Vec<_>, Vec<_>) = given.iter().partition(|p| withholds(p));
+    ordered.extend(others);
+    ordered
+}
+
 /// A page that went through, and the time of each processor.
 pub(crate) struct Processed {
     pub(crate) page: Page,
@@ -48,7 +75,7 @@ impl<'a> Processors<'a> {
     /// fails the document: nothing is lost yet, and it is most often a setting.
     pub(crate) fn open(plan: &'a Plan, document: &mut DocInfo, heard: &Arc<Heard>) -> Result<Self, Failure> {
         let mut chain = Vec::new();
-        for processor in &plan.processors {
+        for processor in in_order(&plan.processors, heard) {
             let context = plan.context_for(&processor.context, heard.clone());
             let mut started = Processor {
                 plan: processor,
@@ -67,8 +94,8 @@ impl<'a> Processors<'a> {
         Ok(Self { chain })
     }
 
-    /// Takes a page through all of them.
-    pub(crate) fn process(&mut self, page: Page) -> Processed {
+    /// Takes a page through all of them. Where `letters_are_lost`, it may say its words in other letters.
+    pub(crate) fn process(&mut self, page: Page, letters_are_lost: bool) -> Processed {
         // What the engine said is not the processors' words.
         let said_before = page.info().diagnostics.len();
         let mut processed = Processed {
@@ -76,6 +103,17 @@ impl<'a> Processors<'a> {
             spent: Vec::new(),
             failures: Vec::new(),
         };
+        let withholds = |processor: &&Processor| withholds(processor.plan);
+        if letters_are_lost && let Some(processor) = self.chain.iter().find(withholds) {
+            let id = &processor.plan.plugin.manifest().id;
+            let message = format!(
+                "plugin `{id}` can't find anything on it, so the page is withheld: other letters may be seen than were meant"
+            );
+            let number = processed.page.info().number;
+            processed.page = processed.page.withheld();
+            let told = Diagnostic::new(Severity::Error, "withheld", message).on_page(number);
+            processed.page.info_mut().diagnostics.push(told);
+        }
         for processor in &mut self.chain {
             let started = Instant::now();
             processor.process(&mut processed, said_before);
@@ -97,7 +135,7 @@ impl Processor<'_> {
     }
 
     fn process(&mut self, processed: &mut Processed, said_before: usize) {
-        let withholds = self.plan.plugin.manifest().on_failure() == OnFailure::Withhold;
+        let withholds = withholds(self.plan);
         match self.edited(&processed.page) {
             Ok(page) => {
                 self.failures = 0;
