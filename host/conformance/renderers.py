@@ -25,6 +25,7 @@ CELL = 12
 INKED, DIFFERENT = 8.0, 24.0
 CLEAR = 0.10  # a page that differs by more than this share is listed
 FOLDERS = ["olmocr-sample", "gnarly", "ocrmypdf", "pdfjs-robust"]
+NOTICED = ["fonts", "images", "annotations", "lost", "lost_fonts", "lost_pictures", "lost_others"]
 BY_PDFIUM = """
 import json, sys, time
 import pypdfium2
@@ -121,7 +122,7 @@ def compare(path, name, options):
         if ours:
             head = ours[0][0]
             page |= {"hayro_ms": head["ms"]}
-            noticed = {k: head[k] for k in ("fonts", "images", "annotations", "lost") if head[k]}
+            noticed = {key: head[key] for key in NOTICED if head[key]}
             if head["giant"]:
                 noticed["giant"] = 1
             if noticed:
