@@ -206,3 +206,39 @@ pub fn describe(findings: &Findings) -> Vec<Diagnostic> {
 pub fn undrawn(why: &str) -> Error {
     Error::failed("not-drawn", format!("the host's renderer can't draw it: {why}"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_cut_file_that_opens_elsewhere_alone_no_page_is_trusted() {
+        let told = lacks(None, End::Cut, 0);
+        assert_eq!((told.len(), told[0].code.as_str()), (1, CUT));
+        assert_eq!(told[0].severity, Severity::Error);
+        assert!(!may_be_found_elsewhere(&told[0]));
+        assert!(lacks(None, End::Whole, 0).is_empty());
+    }
+
+    #[test]
+    fn letters_are_told_of_apart_from_other_parts() {
+        let lost = |fonts, pictures, others| {
+            let told = missing(Lost {
+                fonts,
+                pictures,
+                others,
+            });
+            told.into_iter().map(|d| (d.code, d.message)).collect::<Vec<_>>()
+        };
+        assert!(lost(0, 0, 0).is_empty());
+        let told = lost(2, 1, 2);
+        assert_eq!(
+            (told[0].0.as_str(), told[1].0.as_str()),
+            (LETTERS_LOST, PARTS_LOST)
+        );
+        assert!(told[0].1.starts_with("2 fonts of it") && told[1].1.starts_with("3 parts of it"));
+        assert!(
+            lost(1, 0, 0)[0].1.starts_with("a font of it") && lost(0, 0, 1)[0].1.starts_with("a part of it")
+        );
+    }
+}
