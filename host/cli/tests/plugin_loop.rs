@@ -387,7 +387,7 @@ fn pages_are_read_once_for_the_loop() {
         let _ = child.kill();
         let _ = child.wait();
         let all = heard.join("\n");
-        assert!(all.contains("1 pages in"), "{all}");
+        assert!(all.contains("1 page in"), "{all}");
         all.contains(words)
     };
     assert!(started("is read once"));
