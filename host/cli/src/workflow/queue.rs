@@ -1,7 +1,8 @@
 //! Documents that wait, a lane for each tenant, and which is next: of the most urgent lanes the one with the fewest
-//! documents under way for its weight, among those the one that had the fewest pages read.
+//! documents under way for its weight, among those the one that had the fewest pages read while it had documents.
 //!
-//! Pages are shared in the engine's own queue; here it is seen to that every tenant has documents under way at all.
+//! Pages are shared in the engine's own queue; here it is seen to that every tenant has documents under way at all. Time
+//! without documents is no credit: who comes back starts level with the others, as in the engine's queue.
 
 use crate::inputs::Input;
 use ocr_engine::Tenant;
@@ -41,7 +42,8 @@ struct Lane {
     tenant: Tenant,
     waiting: VecDeque<(u64, Input)>,
     under_way: usize,
-    pages: u64,
+    /// Pages that were read for it, by its weight; only differences count.
+    served: u64,
     next: u64,
     done: VecDeque<(u64, DocumentReport)>,
     /// Whether there is something to report.
@@ -54,7 +56,7 @@ impl Queue {
             tenant,
             waiting: VecDeque::new(),
             under_way: 0,
-            pages: 0,
+            served: 0,
             next: 0,
             done: VecDeque::new(),
             is_changed: false,
@@ -77,6 +79,9 @@ impl Queue {
     /// Puts a document at the end of a lane.
     pub fn push(&self, lane: usize, document: Input) {
         let mut state = self.state();
+        if state.lanes[lane].is_idle() {
+            state.lanes[lane].served = state.level(lane);
+        }
         let lane = &mut state.lanes[lane];
         lane.waiting.push_back((lane.next, document));
         lane.next += 1;
@@ -123,7 +128,8 @@ impl Queue {
         let mut state = self.state();
         let lane = &mut state.lanes[lane];
         lane.under_way -= 1;
-        lane.pages += report.pages.len().max(1) as u64;
+        let pages = report.pages.len().max(1) as u64;
+        lane.served += pages * PAGE / u64::from(lane.tenant.weight.max(1));
         lane.done.push_back((order, report));
         lane.is_changed = true;
         // A run that ends reports all of its documents.
@@ -156,6 +162,10 @@ impl Queue {
 }
 
 impl Lane {
+    fn is_idle(&self) -> bool {
+        self.waiting.is_empty() && self.under_way == 0
+    }
+
     fn reports(&self) -> Vec<DocumentReport> {
         let mut done: Vec<&(u64, DocumentReport)> = self.done.iter().collect();
         done.sort_by_key(|(order, _)| *order);
@@ -164,17 +174,26 @@ impl Lane {
 }
 
 impl State {
+    /// Where a lane starts that had nothing to do: with what it was given, or level with the least served of those of its
+    /// priority that have documents, or, where nobody has, with the most served of them.
+    fn level(&self, lane: usize) -> u64 {
+        let priority = self.lanes[lane].tenant.priority;
+        let peers = || self.lanes.iter().filter(|peer| peer.tenant.priority == priority);
+        let busy = peers()
+            .filter(|peer| !peer.is_idle())
+            .map(|peer| peer.served)
+            .min();
+        let level = busy.or_else(|| peers().map(|peer| peer.served).max());
+        self.lanes[lane].served.max(level.unwrap_or(0))
+    }
+
     fn next(&self, at_a_time: usize) -> Option<usize> {
         let may = |lane: &Lane| !lane.waiting.is_empty() && lane.under_way < at_a_time;
         let lanes = self.lanes.iter().enumerate().filter(|(_, lane)| may(lane));
         let claim = |lane: &Lane| {
             let weight = u64::from(lane.tenant.weight.max(1));
             let priority = std::cmp::Reverse(lane.tenant.priority);
-            (
-                priority,
-                lane.under_way as u64 * PAGE / weight,
-                lane.pages * PAGE / weight,
-            )
+            (priority, lane.under_way as u64 * PAGE / weight, lane.served)
         };
         lanes.min_by_key(|(_, lane)| claim(lane)).map(|(at, _)| at)
     }
@@ -215,6 +234,40 @@ mod tests {
         done(&queue, third);
         assert_eq!(queue.pop().unwrap().lane, 1);
         assert_eq!(queue.open(), 18);
+    }
+
+    /// Reads one document of the lane that is next.
+    fn read(queue: &Queue) -> usize {
+        let taken = queue.pop().unwrap();
+        let lane = taken.lane;
+        done(queue, taken);
+        lane
+    }
+
+    #[test]
+    fn who_was_away_has_no_claim_to_the_pages_of_the_others() {
+        let queue = Queue::new([Tenant::named("a"), Tenant::named("b")], 2, true);
+        let push = |lane: usize, count: usize| {
+            let names: Vec<String> = (0..count).map(|n| format!("{n}.pdf")).collect();
+            let documents = inputs::expand(&names, &[], None).unwrap();
+            documents
+                .into_iter()
+                .for_each(|document| queue.push(lane, document));
+        };
+        // b has nothing for a long time, while a is read for.
+        push(0, 110);
+        (0..100).for_each(|_| assert_eq!(read(&queue), 0));
+        push(1, 10);
+        let taken: Vec<usize> = (0..20).map(|_| read(&queue)).collect();
+        assert_eq!(taken.iter().filter(|lane| **lane == 0).count(), 10, "{taken:?}");
+        assert!(taken.windows(3).all(|three| three != [1, 1, 1]), "{taken:?}");
+        // Nor has who comes first where nobody has any.
+        push(1, 4);
+        (0..4).for_each(|_| assert_eq!(read(&queue), 1));
+        push(0, 4);
+        push(1, 4);
+        let taken: Vec<usize> = (0..8).map(|_| read(&queue)).collect();
+        assert!(taken.windows(3).all(|three| three != [0, 0, 0]), "{taken:?}");
     }
 
     #[test]
