@@ -74,7 +74,7 @@ fn functions(world: World) -> &'static [(&'static str, &'static str, &'static st
         World::OutputFormatter => &[
             (
                 "open",
-                "(param $config i32) (param $len i32) (result i32)",
+                "(param $config i32) (param $len i32) (param $name i32) (param $name_len i32) (result i32)",
                 "(i32.const 0)",
             ),
             ("page", "(param $page i32) (result i32)", "(i32.const 0)"),
@@ -118,7 +118,7 @@ fn exports(world: World) -> &'static [(&'static str, &'static str)] {
         World::OutputFormatter => &[
             (
                 "open",
-                "(call $answer_handle (call $on_open (local.get 14) (local.get 15)))",
+                "(call $answer_handle (call $on_open (local.get 14) (local.get 15) (local.get 0) (local.get 1)))",
             ),
             (
                 "add-page",
