@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -38,6 +39,10 @@ TEST = {
 #: What was read has to hold this, and the processor is told to replace a word of it.
 PHRASE, WORD, INSTEAD = "cheap enough to repeat", "cheap", "inexpensive"
 RECEIPT = "LANTERN BAKERY"
+
+
+#: How the table of sdk/README.md calls the languages.
+LABELS = {"rust": "Rust", "python": "Python", "js": "JavaScript"}
 
 
 class Wrong(Exception):
@@ -271,6 +276,25 @@ def print_table(rows: list[Row]) -> None:
     print(f"\n{passed} passed, {len(rows) - passed} failed")
 
 
+def documented(write: bool) -> list[str]:
+    """READMEs of languages whose rows are not those of sdk/README.md; `write` makes them so."""
+    table = (ROOT / "sdk" / "README.md").read_text()
+    differ = []
+    for language, label in LABELS.items():
+        row = re.compile(rf"^\| {label} (?:formatter|processor|adapter).*\n", re.MULTILINE)
+        readme = ROOT / "sdk" / language / "README.md"
+        text = readme.read_text()
+        wanted, found = row.findall(table), row.findall(text)
+        if wanted == found:
+            continue
+        if not write or len(wanted) != len(found):
+            differ.append(str(readme.relative_to(ROOT)))
+            continue
+        new = iter(wanted)
+        readme.write_text(row.sub(lambda _: next(new), text))
+    return differ
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--host", type=Path, default=ROOT / "target" / "release" / "ocr-host", help="the program")
@@ -278,7 +302,12 @@ def main() -> int:
     parser.add_argument("--kind", default=",".join(KINDS), help="kinds, parted by commas")
     parser.add_argument("--keep", action="store_true", help="leave the projects where they are, and say where")
     parser.add_argument("--json", type=Path, help="write the figures here as well")
+    parser.add_argument("--document", action="store_true", help="copy the rows of sdk/README.md to the languages' READMEs, and end")
     args = parser.parse_args()
+    if differ := documented(args.document):
+        parser.error(f"the figures in {', '.join(differ)} are not those of sdk/README.md; --document copies its rows")
+    if args.document:
+        return 0
     languages, kinds = args.lang.split(","), args.kind.split(",")
     host = args.host.resolve()
     if not host.is_file():

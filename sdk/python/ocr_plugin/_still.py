@@ -7,6 +7,7 @@ goes to the host's log.
 
 from __future__ import annotations
 
+import importlib
 import io
 import os
 import random
@@ -72,6 +73,13 @@ def before_loading() -> None:
     time.sleep = lambda _: None
     time.gmtime = lambda seconds=0: gmtime(seconds or 0)
     time.localtime = time.gmtime
+    # `datetime` in C asks the clock itself, past all this; the one in Python asks `time`. `zoneinfo` in C wants that in C.
+    for in_c in ("_datetime", "_zoneinfo"):
+        sys.modules[in_c] = None  # type: ignore[assignment]
+    for name in ("datetime", "zoneinfo"):
+        sys.modules.pop(name, None)
+    # What `strptime` would load at its first call.
+    importlib.import_module("_strptime")
     random.seed(0)
     os.urandom = _no_chance
     random._urandom = _no_chance  # type: ignore[attr-defined]

@@ -2,6 +2,8 @@
 
 import dataclasses
 import re
+import subprocess
+import sys
 import unittest
 from pathlib import Path
 
@@ -98,6 +100,33 @@ class Contract(unittest.TestCase):
         cases = re.search(r"variant edit \{([^}]*)\}", wit("processor")).group(1)
         for name in re.findall(r"([a-z-]+)\(", re.sub(r"tuple<.*?>|list<.*?>", "", cases)):
             self.assertTrue(dataclasses.is_dataclass(getattr(edits, pascal(name))), name)
+
+
+class Still(unittest.TestCase):
+    def test_dates_stand_still_with_the_clock(self):
+        """In an interpreter of its own: what a component is made of is changed for good."""
+        script = """if True:
+            from ocr_plugin import _still
+            _still.before_loading()
+            import datetime, time, zoneinfo
+            from datetime import datetime as dt
+            print(dt.now(), dt.now(datetime.timezone.utc), dt.today(), datetime.date.today(), time.localtime().tm_year)
+            print(dt.fromtimestamp(86400), dt(2026, 11, 28).timestamp(), dt.now().astimezone().utcoffset())
+            print(dt.strptime("28.11.2026", "%d.%m.%Y").date(), isinstance(dt.now(), datetime.date))
+        """
+        sdk = Path(__file__).resolve().parents[1]
+        env = {"PYTHONPATH": str(sdk), "TZ": "Asia/Tokyo"}
+        ran = subprocess.run([sys.executable, "-c", script], env=env, capture_output=True, text=True, check=False)
+        begin = "1970-01-01 00:00:00"
+        self.assertEqual(
+            ran.stdout.splitlines(),
+            [
+                f"{begin} {begin}+00:00 {begin} 1970-01-01 1970",
+                "1970-01-02 00:00:00 1795824000.0 0:00:00",
+                "2026-11-28 True",
+            ],
+            ran.stderr,
+        )
 
 
 class InMemory(unittest.TestCase):
