@@ -14,7 +14,6 @@ use ocr_runtime::services::Until;
 use ocr_runtime::{Limits, PdfDocument, PdfError, PdfRenderer, Source};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 /// What `--pdfium` takes to do without.
@@ -98,9 +97,9 @@ fn renderer(library: PathBuf, limits: &Limits) -> Renderer {
 }
 
 /// The renderer of a run; none where there is no library. A plugin's limits on memory and time hold for it too.
-pub fn service(named: Option<&Path>, limits: &Limits) -> Result<Option<Arc<dyn PdfRenderer>>, Failed> {
+pub fn service(named: Option<&Path>, limits: &Limits) -> Result<Option<Pdfium>, Failed> {
     let library = library(named)?;
-    Ok(library.map(|library| Arc::new(Pdfium(renderer(library, limits))) as Arc<dyn PdfRenderer>))
+    Ok(library.map(|library| Pdfium(renderer(library, limits))))
 }
 
 /// Whether the library works, and whether its process's system calls are filtered.
@@ -119,7 +118,16 @@ pub fn child(arguments: &[String]) -> ExitCode {
     }
 }
 
-struct Pdfium(Renderer);
+/// The renderer; tenants share its children.
+#[derive(Clone)]
+pub struct Pdfium(Renderer);
+
+impl Pdfium {
+    /// The renderer as a tenant's documents have it.
+    pub fn of(&self, tenant: &str) -> Self {
+        Self(self.0.of(tenant))
+    }
+}
 
 struct Bytes(Source);
 

@@ -7,6 +7,7 @@ use crate::exit::{Exit, Failed};
 use crate::grants::{self, Given, Grant};
 use crate::model::Choice;
 use crate::options::{self, GivenOption, Settings};
+use crate::pdf::Pdfium;
 use crate::plugins;
 use ocr_engine::{EngineHandle, Tenant};
 use ocr_pipeline::{
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// What all plans of a run have in common.
+#[derive(Clone)]
 pub struct Run<'a> {
     pub args: &'a ConvertArgs,
     pub choice: &'a Choice,
@@ -27,7 +29,7 @@ pub struct Run<'a> {
     /// How many documents there are.
     pub documents: usize,
     /// Draws PDFs, where a library for it was found.
-    pub pdf: Option<Arc<dyn PdfRenderer>>,
+    pub pdf: Option<Pdfium>,
     pub cancel: &'a CancelFlag,
     pub events: Arc<dyn Events>,
 }
@@ -125,11 +127,12 @@ impl Prepared {
     /// The plan of a run with them.
     pub fn plan(&self, run: &Run) -> Result<Plan, Failed> {
         let args = run.args;
+        let pdf = run.pdf.clone().map(|pdf| Arc::new(pdf) as Arc<dyn PdfRenderer>);
         let context = |ready: &Ready| Context {
             limits: self.limits.clone(),
             grants: ready.grants,
             cancel: run.cancel.clone(),
-            services: Services::drawing(run.pdf.clone()),
+            services: Services::drawing(pdf.clone()),
             places: ready.places.clone(),
             // Each document hears its own plugins, and has its regions read.
             ..Context::default()

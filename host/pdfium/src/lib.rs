@@ -6,8 +6,9 @@
 //! process, and on Linux (x86-64) no system call beyond a short list once the library is loaded. A page that takes too
 //! long, and a child that is no longer wanted, are killed; the next page gets a fresh one.
 //!
-//! Read in this order: `renderer.rs` (documents and their children), `process.rs` (one child, from outside),
-//! `child.rs` (the same from inside), `protocol.rs` (what they say to each other), `sandbox.rs`, `draw.rs` (pdfium).
+//! Read in this order: `renderer.rs` (documents and their children), `turns.rs` (whose child comes next), `process.rs` (one
+//! child, from outside), `child.rs` (the same from inside), `protocol.rs` (what they say to each other), `sandbox.rs`,
+//! `draw.rs` (pdfium).
 //!
 //! ```no_run
 //! use ocr_pdfium::{Allowance, Launch, Limits, Renderer, locate};
@@ -31,6 +32,7 @@ mod process;
 mod protocol;
 mod renderer;
 pub mod sandbox;
+mod turns;
 
 pub use child::{ChildOptions, serve};
 pub use error::RenderError;

@@ -3,15 +3,15 @@
 //! A child is started when its document is first asked for something, again after it was lost, and afresh once it has
 //! served [`PAGES_A_CHILD`] pages or half of its processor time, because pdfium keeps what it has seen. One that was idle
 //! for [`IDLE`] is ended. At most [`Limits::children`] live at a time: whoever needs one more ends the one that has
-//! been idle longest, and where all are at work it waits its turn.
+//! been idle longest, and where all are at work it waits its turn (`turns.rs`).
 
 use crate::error::RenderError;
 use crate::process::{Allowance, Launch, Process};
 use crate::protocol::{Answer, Failure, Request};
 use crate::sandbox::Fence;
+use crate::turns::{Party, Permit, Turns};
 use ocr_document::{PageImage, PixelFormat, TextLayer};
 use std::io;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use std::time::{Duration, Instant};
 
@@ -71,26 +71,20 @@ impl DocumentBytes for Vec<u8> {
     }
 }
 
-/// Opens documents. Clones share children's number and limits.
+/// Opens documents of one party. Clones share children's number and limits.
 #[derive(Clone)]
-pub struct Renderer(Arc<Pool>);
+pub struct Renderer {
+    pool: Arc<Pool>,
+    party: Party,
+}
 
 struct Pool {
     launch: Launch,
     limits: Limits,
     /// Children that live.
-    living: Arc<AtomicUsize>,
+    turns: Turns,
     /// Of all open documents.
     slots: Mutex<Slots>,
-}
-
-/// The right to have a child.
-struct Permit(Arc<AtomicUsize>);
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::SeqCst);
-    }
 }
 
 #[derive(Default)]
@@ -119,12 +113,25 @@ const HELD: &str = "no thread panics while it holds this";
 impl Renderer {
     /// Starts nothing yet.
     pub fn new(launch: Launch, limits: Limits) -> Self {
-        Self(Arc::new(Pool {
+        let pool = Pool {
             launch,
+            turns: Turns::new(limits.children),
             limits,
-            living: Arc::default(),
             slots: Mutex::default(),
-        }))
+        };
+        Self {
+            pool: Arc::new(pool),
+            party: Party::from(""),
+        }
+    }
+
+    /// The same renderer for the documents of `party`. Parties share the children: who has fewest is served first, and
+    /// who has more gives one up after the page that it draws.
+    pub fn of(&self, party: &str) -> Self {
+        Self {
+            pool: self.pool.clone(),
+            party: party.into(),
+        }
     }
 
     /// Opens a document.
@@ -135,10 +142,16 @@ impl Renderer {
         allowance: &Allowance<'_>,
     ) -> Result<Document, RenderError> {
         let slot = Arc::new(Slot::default());
-        self.0.slots();
-        self.0.slots.lock().expect(HELD).all.push(Arc::downgrade(&slot));
+        self.pool.slots();
+        self.pool
+            .slots
+            .lock()
+            .expect(HELD)
+            .all
+            .push(Arc::downgrade(&slot));
         let mut document = Document {
-            pool: self.0.clone(),
+            pool: self.pool.clone(),
+            party: self.party.clone(),
             slot,
             bytes,
             password,
@@ -151,18 +164,18 @@ impl Renderer {
 
     /// Starts a child and ends it; answers whether its system calls are filtered. What is wrong with the library is told.
     pub fn probe(&self, allowance: &Allowance<'_>) -> Result<bool, RenderError> {
-        let process = Process::start(&self.0.launch, &self.0.fence(0), allowance)?;
+        let process = Process::start(&self.pool.launch, &self.pool.fence(0), allowance)?;
         Ok(process.is_filtered())
     }
 
     /// How many children live.
     pub fn living(&self) -> usize {
-        self.0.living.load(Ordering::SeqCst)
+        self.pool.turns.living()
     }
 
     /// Process numbers of the children that live; waits for those at work.
     pub fn children(&self) -> Vec<u32> {
-        let slots = self.0.slots();
+        let slots = self.pool.slots();
         let children = slots.iter().map(|slot| slot.0.lock().expect(HELD));
         children
             .filter_map(|child| child.as_ref().map(|r| r.process.id()))
@@ -179,19 +192,17 @@ impl Pool {
     }
 
     /// Waits for the right to have one more child.
-    fn permit(self: &Arc<Self>, allowance: &Allowance<'_>) -> Result<Permit, RenderError> {
+    fn permit(self: &Arc<Self>, party: &Party, allowance: &Allowance<'_>) -> Result<Permit, RenderError> {
+        let place = self.turns.ask(party);
         loop {
-            let one_more = |living| (living < self.limits.children.max(1)).then_some(living + 1);
-            let taken = self
-                .living
-                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_more);
-            if taken.is_ok() {
-                return Ok(Permit(self.living.clone()));
+            if let Some(permit) = place.permit() {
+                return Ok(permit);
             }
             if let Some(ended) = allowance.ended() {
                 return Err(ended);
             }
-            if !self.end_idlest() {
+            let is_full = self.turns.living() >= self.limits.children.max(1);
+            if !(is_full && self.end_idlest()) {
                 std::thread::sleep(LOOK);
             }
         }
@@ -254,6 +265,7 @@ impl Pool {
 /// An open document. Pages count from 0.
 pub struct Document {
     pool: Arc<Pool>,
+    party: Party,
     slot: Arc<Slot>,
     bytes: Box<dyn DocumentBytes>,
     password: Option<String>,
@@ -349,12 +361,15 @@ impl Document {
             }
             _ => self.lost = 0,
         }
+        if self.pool.turns.is_wanted(&self.party) {
+            *place = None;
+        }
         done
     }
 
     /// A child with the document open in it.
     fn start(&self, allowance: &Allowance<'_>) -> Result<Running, RenderError> {
-        let permit = self.pool.permit(allowance)?;
+        let permit = self.pool.permit(&self.party, allowance)?;
         let started = Instant::now();
         let len = self.bytes.len();
         let mut process = Process::start(&self.pool.launch, &self.pool.fence(len), allowance)?;

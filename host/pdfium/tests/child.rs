@@ -11,6 +11,7 @@ use ocr_pdfium::{Allowance, ChildOptions, Document, Launch, Limits, RenderError,
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 const MIB: u64 = 1 << 20;
@@ -85,6 +86,10 @@ const TESTS: &[(&str, fn())] = &[
         a_document_that_kills_every_child_is_given_up,
     ),
     ("children_take_turns", children_take_turns),
+    (
+        "nobody_keeps_all_children_for_itself",
+        nobody_keeps_all_children_for_itself,
+    ),
     ("nothing_is_left_behind", nothing_is_left_behind),
     (
         "fifty_pages_take_no_more_memory_than_ten",
@@ -394,6 +399,41 @@ fn a_document_that_kills_every_child_is_given_up() {
         matches!(&given_up, RenderError::Refused(why) if why.contains("in a row")),
         "{given_up}"
     );
+}
+
+fn nobody_keeps_all_children_for_itself() {
+    let limits = Limits {
+        children: 1,
+        ..Limits::default()
+    };
+    let Some(renderer) = renderer(limits) else {
+        return;
+    };
+    let (drawn, is_done) = (AtomicUsize::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut document = open(&renderer.of("many"), pdfs::lines(&["many".into()]));
+            while !is_done.load(Ordering::SeqCst) {
+                assert!(darkest(&mut document, 0) < 128);
+                drawn.fetch_add(1, Ordering::SeqCst);
+            }
+        });
+        while drawn.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        // It goes from page to page without a rest, and still the other one gets its turns.
+        let mut document = open(&renderer.of("few"), pdfs::lines(&["few".into()]));
+        for _ in 0..3 {
+            let before = drawn.load(Ordering::SeqCst);
+            assert!(darkest(&mut document, 0) < 128);
+            let asked = Instant::now();
+            while drawn.load(Ordering::SeqCst) == before {
+                assert!(asked.elapsed() < Duration::from_secs(60));
+                std::thread::yield_now();
+            }
+        }
+        is_done.store(true, Ordering::SeqCst);
+    });
 }
 
 fn children_take_turns() {

@@ -262,7 +262,8 @@ impl<'a> Walk<'a> {
         }
         let number = self.number;
         let bytes = page.image.pixels().len() as u64;
-        let Some(share) = self.plan.budget.take(bytes, || self.plan.cancel.is_cancelled()) else {
+        let unwanted = || self.plan.cancel.is_cancelled();
+        let Some(share) = self.plan.budget.take(&self.plan.tenant, bytes, unwanted) else {
             return Flow::Ends;
         };
         let mut diagnostics = Vec::new();

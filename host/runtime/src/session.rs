@@ -40,6 +40,8 @@ pub struct Context {
     pub services: Services,
     /// Tells it to stop.
     pub cancel: CancelFlag,
+    /// Whose document it is at work on: parties take turns where memory is scarce.
+    pub party: Arc<str>,
     /// Hears what it says.
     pub events: Arc<dyn PluginEvents>,
     /// Where its options were given.
@@ -53,6 +55,7 @@ impl Default for Context {
             grants: Grants::default(),
             services: Services::default(),
             cancel: CancelFlag::default(),
+            party: Arc::default(),
             events: Arc::new(Unheard),
             places: Places::default(),
         }

@@ -173,7 +173,7 @@ impl State {
                 host_time: Duration::ZERO,
                 mute: false,
             },
-            room: Room::default(),
+            room: Room::of(&context.party),
             takes_turns: false,
         }
     }

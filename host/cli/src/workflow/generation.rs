@@ -158,8 +158,13 @@ impl Generation {
                 .collect::<Result<_, Failed>>()?
             }
         };
-        // What is written anew by tenants' plans counts pages together.
-        let budget = lanes[0].plan.budget.clone();
+        // All tenants' pages count together, with those that are still under way for the same engine.
+        let kept = before.filter(|before| Arc::ptr_eq(&before.engine, &engine));
+        let budget = kept
+            .map_or(&lanes[0], |before| &before.lanes[0])
+            .plan
+            .budget
+            .clone();
         let lanes = lanes.into_iter().map(|mut lane: Lane| {
             lane.plan.budget = budget.clone();
             lane

@@ -48,6 +48,10 @@ impl Lane {
     ) -> Result<Self, Failed> {
         let name = &tenant.name.text;
         let place = |at: usize| file.source.line(at);
+        let run = &Run {
+            pdf: run.pdf.as_ref().map(|pdf| pdf.of(name)),
+            ..run.clone()
+        };
         for ready in prepared.all() {
             trusts(tenant, &ready.given.plugin).map_err(|why| {
                 let why = format!("{why} ({})", place(tenant.name.at.start));
@@ -64,6 +68,7 @@ impl Lane {
         let cut = |context: &mut Context| {
             context.limits = limits.clone();
             context.grants = allowed.map_or(context.grants, |allowed| context.grants.and(allowed));
+            context.party = name.as_str().into();
         };
         let mut plan = prepared.plan(run)?;
         let force = |forced: &ForcedPlugin| ProcessorPlan {
