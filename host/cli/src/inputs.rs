@@ -4,7 +4,7 @@ use crate::exit::{Exit, Failed};
 use ocr_runtime::{PARTIAL, SIDE, Source};
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 /// Bytes of standard input that are kept at most; a document is read at random, so a pipe has to be held in memory.
 const STDIN_BYTES: u64 = 2 << 30;
@@ -15,6 +15,8 @@ pub struct Input {
     /// As messages and the report call it.
     pub shown: String,
     from: From,
+    /// The folder that was typed: what lies below it is whoever's who fills it.
+    root: PathBuf,
     /// Folder inside the output folder.
     pub folder: PathBuf,
     /// Output name without extension, unique in its folder.
@@ -48,6 +50,17 @@ impl Input {
         }
     }
 
+    /// Opens the document's bytes where somebody else fills the folder: nothing that was put there leads out of it.
+    pub fn open_below(&self) -> std::io::Result<Source> {
+        match &self.from {
+            From::File(path) => {
+                let inside = path.strip_prefix(&self.root).unwrap_or(path);
+                Source::open_below(&self.root, inside)
+            }
+            From::Stdin => self.open(),
+        }
+    }
+
     /// Opens the document's bytes.
     pub fn open(&self) -> std::io::Result<Source> {
         match &self.from {
@@ -74,18 +87,22 @@ impl Input {
 /// All documents that `typed` means, in order. Folders give the files in them whose extension is in `extensions`; what
 /// an earlier run has written, into `output` or beside its inputs, is none of them.
 pub fn expand(typed: &[String], extensions: &[String], output: Option<&Path>) -> Result<Vec<Input>, Failed> {
-    let mut found: Vec<(From, PathBuf)> = Vec::new();
+    let mut found: Vec<Found> = Vec::new();
     let output = output.and_then(|o| o.canonicalize().ok());
     for text in typed {
         let path = PathBuf::from(text);
         if text == "-" {
-            if found.iter().any(|(from, _)| matches!(from, From::Stdin)) {
+            if found.iter().any(|found| matches!(found.from, From::Stdin)) {
                 return Err(Failed::new(
                     Exit::Arguments,
                     "standard input (-) can be read once",
                 ));
             }
-            found.push((From::Stdin, PathBuf::new()));
+            found.push(Found {
+                from: From::Stdin,
+                root: PathBuf::new(),
+                folder: PathBuf::new(),
+            });
         } else if path.is_dir() {
             let mut files = Vec::new();
             walk(&path, Path::new(""), extensions, output.as_deref(), &mut files)
@@ -97,7 +114,11 @@ pub fn expand(typed: &[String], extensions: &[String], output: Option<&Path>) ->
                     format!("{text}: no documents in this folder ({known})"),
                 ));
             }
-            found.extend(files.into_iter().map(|(file, folder)| (From::File(file), folder)));
+            found.extend(files.into_iter().map(|(file, folder)| Found {
+                from: From::File(file),
+                root: path.clone(),
+                folder,
+            }));
         } else if !path.exists() && text.contains(['*', '?', '[']) {
             let matches =
                 glob::glob(text).map_err(|e| Failed::new(Exit::Arguments, format!("{text}: {e}")))?;
@@ -105,13 +126,39 @@ pub fn expand(typed: &[String], extensions: &[String], output: Option<&Path>) ->
             if files.is_empty() {
                 return Err(Failed::new(Exit::Input, format!("{text}: nothing matches")));
             }
-            found.extend(files.into_iter().map(|file| (From::File(file), PathBuf::new())));
+            let root = before_pattern(&path);
+            found.extend(files.into_iter().map(|file| Found::file(file, root.clone())));
         } else {
             // A file that is missing is one failed document among others, not the end of the run.
-            found.push((From::File(path), PathBuf::new()));
+            let root = path.parent().map(Path::to_owned).unwrap_or_default();
+            found.push(Found::file(path, root));
         }
     }
     Ok(name(found))
+}
+
+/// What is to be read, before it has a name.
+struct Found {
+    from: From,
+    root: PathBuf,
+    /// Folder inside the output folder.
+    folder: PathBuf,
+}
+
+impl Found {
+    fn file(path: PathBuf, root: PathBuf) -> Self {
+        Self {
+            from: From::File(path),
+            root,
+            folder: PathBuf::new(),
+        }
+    }
+}
+
+/// The folder of a pattern that was typed in full.
+fn before_pattern(pattern: &Path) -> PathBuf {
+    let is_typed = |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
+    pattern.components().take_while(is_typed).collect()
 }
 
 /// Files below `folder`, sorted, with their folder relative to where the walk began. Links to folders are not
@@ -151,7 +198,7 @@ fn walk(
 const RESERVED: &str = "report";
 
 /// Gives each document an output name: its stem; where stems meet, the whole file name; where those meet, a number.
-fn name(found: Vec<(From, PathBuf)>) -> Vec<Input> {
+fn name(found: Vec<Found>) -> Vec<Input> {
     let text =
         |part: Option<&std::ffi::OsStr>| part.map_or("document".into(), |p| p.to_string_lossy().into_owned());
     let stem = |from: &From| match from {
@@ -160,12 +207,12 @@ fn name(found: Vec<(From, PathBuf)>) -> Vec<Input> {
     };
     let key = |folder: &Path, name: &str| (folder.to_owned(), name.to_lowercase());
     let mut stems: HashMap<_, u32> = HashMap::new();
-    for (from, folder) in &found {
+    for Found { from, folder, .. } in &found {
         *stems.entry(key(folder, &stem(from))).or_default() += 1;
     }
     let mut taken = HashSet::new();
     let mut inputs = Vec::new();
-    for (from, folder) in found {
+    for Found { from, root, folder } in found {
         let shown = match &from {
             From::Stdin => "standard input".to_owned(),
             From::File(path) => path.display().to_string(),
@@ -184,6 +231,7 @@ fn name(found: Vec<(From, PathBuf)>) -> Vec<Input> {
         inputs.push(Input {
             shown,
             from,
+            root,
             folder,
             name,
         });
@@ -198,7 +246,7 @@ mod tests {
     fn names(paths: &[&str]) -> Vec<String> {
         let found = paths
             .iter()
-            .map(|p| (From::File(p.into()), PathBuf::new()))
+            .map(|p| Found::file(p.into(), PathBuf::new()))
             .collect();
         name(found).into_iter().map(|i| i.name).collect()
     }
@@ -239,7 +287,8 @@ mod tests {
             .collect();
         assert_eq!(found, [("", "a"), ("", "b"), ("sub", "c")]);
         let pattern = [format!("{}/*.png", folder.path().display())];
-        assert_eq!(expand(&pattern, &[], None).unwrap().len(), 1);
+        let matched = expand(&pattern, &[], None).unwrap();
+        assert_eq!((matched.len(), &*matched[0].root), (1, folder.path()));
         assert_eq!(
             expand(&["no*where".into()], &[], None).unwrap_err().exit,
             Exit::Input

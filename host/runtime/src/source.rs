@@ -32,18 +32,36 @@ impl Source {
             let why = "is no regular file; give a file, or - to read from a pipe";
             return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
         }
-        let file = File::open(path)?;
-        let name = path
-            .file_name()
-            .map(|n| n.to_string_lossy().into_owned())
-            .unwrap_or_default();
-        Ok(Self {
-            name,
+        Ok(Self::of_file(path, File::open(path)?, meta.len()))
+    }
+
+    /// The bytes of the file `inside` the folder `root`, for those who can make links below `root` and must not lead out of
+    /// it: no link is followed there, and a file that has other names (hard links) is refused, since one of them may be
+    /// somebody else's. What was looked at is what is read, whatever becomes of the names meanwhile.
+    pub fn open_below(root: &Path, inside: &Path) -> io::Result<Self> {
+        let refused = |why: &str| io::Error::new(io::ErrorKind::InvalidInput, why.to_owned());
+        let file = below::open(root, inside)?;
+        let meta = file.metadata()?;
+        if !meta.is_file() {
+            return Err(refused("is no regular file"));
+        }
+        match below::names(&meta) {
+            1 => Ok(Self::of_file(inside, file, meta.len())),
+            names => Err(refused(&format!(
+                "it has {names} names (hard links), and the others may be somebody else's; copy it here"
+            ))),
+        }
+    }
+
+    fn of_file(path: &Path, file: File, len: u64) -> Self {
+        let name = path.file_name().map(|n| n.to_string_lossy().into_owned());
+        Self {
+            name: name.unwrap_or_default(),
             data: Data::File(Arc::new(Mutex::new(file))),
             offset: 0,
-            len: meta.len(),
+            len,
             _charge: None,
-        })
+        }
     }
 
     /// Bytes in memory.
@@ -111,10 +129,129 @@ impl Source {
     }
 }
 
+/// Opening files part by part, so that no link is followed.
+mod below {
+    use std::fs::{File, Metadata};
+    use std::io;
+    use std::path::{Component, Path};
+
+    const LINK: &str = "it is a link; a tenant's documents are files";
+
+    fn refused(why: &str) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidInput, why.to_owned())
+    }
+
+    fn is_plain(inside: &Path) -> io::Result<()> {
+        let is_plain = inside
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        match is_plain && inside.file_name().is_some() {
+            true => Ok(()),
+            false => Err(refused("it leads out of its folder")),
+        }
+    }
+
+    fn folder_is_link(part: &Path) -> io::Error {
+        refused(&format!(
+            "{} on the way to it is a link, or no folder",
+            part.display()
+        ))
+    }
+
+    #[cfg(unix)]
+    pub fn open(root: &Path, inside: &Path) -> io::Result<File> {
+        use rustix::fs::{CWD, Mode, OFlags, openat};
+        use rustix::io::Errno;
+        is_plain(inside)?;
+        let folder = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let here = if root.as_os_str().is_empty() {
+            Path::new(".")
+        } else {
+            root
+        };
+        let mut at = openat(CWD, here, folder, Mode::empty())?;
+        for part in inside.parent().into_iter().flat_map(Path::components) {
+            let part: &Path = part.as_ref();
+            at = openat(&at, part, folder | OFlags::NOFOLLOW, Mode::empty()).map_err(|e| match e {
+                Errno::LOOP | Errno::NOTDIR | Errno::MLINK => folder_is_link(part),
+                other => other.into(),
+            })?;
+        }
+        let name = Path::new(inside.file_name().unwrap_or_default());
+        // Opening a pipe would wait for its writer.
+        let file = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let opened = openat(&at, name, file, Mode::empty()).map_err(|e| match e {
+            Errno::LOOP | Errno::MLINK => refused(LINK),
+            other => other.into(),
+        })?;
+        Ok(File::from(opened))
+    }
+
+    #[cfg(not(unix))]
+    pub fn open(root: &Path, inside: &Path) -> io::Result<File> {
+        is_plain(inside)?;
+        let mut at = root.to_owned();
+        for part in inside.components() {
+            at.push(part);
+            if std::fs::symlink_metadata(&at)?.is_symlink() {
+                return Err(match at == root.join(inside) {
+                    true => refused(LINK),
+                    false => folder_is_link(part.as_ref()),
+                });
+            }
+        }
+        File::open(at)
+    }
+
+    /// How many names a file has.
+    pub fn names(meta: &Metadata) -> u64 {
+        #[cfg(unix)]
+        return std::os::unix::fs::MetadataExt::nlink(meta);
+        #[cfg(not(unix))]
+        return u64::from(meta.is_file());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::io::Write;
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_outside_of_a_folder_is_opened_below_it() {
+        let place = tempfile::tempdir().unwrap();
+        let (mine, theirs) = (place.path().join("mine"), place.path().join("theirs"));
+        std::fs::create_dir_all(mine.join("sub")).unwrap();
+        std::fs::create_dir(&theirs).unwrap();
+        std::fs::write(theirs.join("secret.pdf"), "secret").unwrap();
+        std::fs::write(mine.join("sub/a.pdf"), "mine").unwrap();
+        let open = |inside: &str| Source::open_below(&mine, Path::new(inside));
+        let source = open("sub/a.pdf").unwrap();
+        assert_eq!(
+            (source.name(), source.read_at(0, 9).unwrap()),
+            ("a.pdf", b"mine".to_vec())
+        );
+        let refused = |inside: &str, why: &str| {
+            let said = open(inside).unwrap_err().to_string();
+            assert!(said.contains(why), "{inside}: {said}");
+        };
+        std::os::unix::fs::symlink("../theirs/secret.pdf", mine.join("link.pdf")).unwrap();
+        std::os::unix::fs::symlink("../theirs", mine.join("folder")).unwrap();
+        std::os::unix::fs::symlink("sub", mine.join("own")).unwrap();
+        refused("link.pdf", "it is a link");
+        refused("folder/secret.pdf", "folder on the way to it is a link");
+        refused("own/a.pdf", "own on the way to it is a link");
+        refused("../theirs/secret.pdf", "leads out");
+        refused("sub", "no regular file");
+        std::fs::hard_link(theirs.join("secret.pdf"), mine.join("second.pdf")).unwrap();
+        refused("second.pdf", "it has 2 names (hard links)");
+        assert_eq!(open("none.pdf").unwrap_err().kind(), io::ErrorKind::NotFound);
+        // The root is the operator's, and may be a link.
+        let root = place.path().join("root");
+        std::os::unix::fs::symlink("mine", &root).unwrap();
+        assert!(Source::open_below(&root, Path::new("sub/a.pdf")).is_ok());
+    }
 
     #[test]
     fn windows_and_reads_stay_inside() {

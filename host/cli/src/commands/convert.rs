@@ -14,7 +14,7 @@ use crate::stream::Stream;
 use clap::ArgMatches;
 use ocr_model_deepseek::TextSink;
 use ocr_pipeline::{Destination, DocumentReport, DocumentStatus, Failure, Plan, QUOTA, convert};
-use ocr_runtime::{CancelFlag, discard_staged};
+use ocr_runtime::{CancelFlag, Source, discard_staged};
 use std::io::IsTerminal;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -191,7 +191,7 @@ fn run_all(plan: &Plan, documents: &[Input], folder: Option<&Path>) -> Vec<Docum
                     &document.shown,
                     Failure::new("cancelled", "the run was cancelled"),
                 ),
-                false => run_one(plan, document, folder),
+                false => run_one(plan, document, document.open(), folder),
             };
             reports.lock().expect("no thread panics while it stores")[at] = Some(report);
         }
@@ -212,7 +212,13 @@ fn run_all(plan: &Plan, documents: &[Input], folder: Option<&Path>) -> Vec<Docum
         .collect()
 }
 
-pub fn run_one(plan: &Plan, document: &Input, folder: Option<&Path>) -> DocumentReport {
+/// Converts a document whose bytes were opened, or not.
+pub fn run_one(
+    plan: &Plan,
+    document: &Input,
+    opened: std::io::Result<Source>,
+    folder: Option<&Path>,
+) -> DocumentReport {
     let destination = match folder {
         Some(folder) => Destination::Folder {
             folder: folder.join(&document.folder),
@@ -220,7 +226,7 @@ pub fn run_one(plan: &Plan, document: &Input, folder: Option<&Path>) -> Document
         },
         None => Destination::Stream(Box::new(std::io::stdout())),
     };
-    match document.open() {
+    match opened {
         Ok(source) => {
             // A decoder that panics costs its document, as a plugin that traps does.
             let run = std::panic::AssertUnwindSafe(|| convert(plan, &document.shown, &source, destination));

@@ -10,7 +10,7 @@ use crate::inputs::Input;
 use crate::prepared::{Prepared, Run};
 use ocr_document::{Diagnostic, Severity};
 use ocr_pipeline::{DocumentReport, Events, Failure, PageReport, Plan, ProcessorPlan};
-use ocr_runtime::{Capability, Context, Grants, Limits, Quota};
+use ocr_runtime::{Capability, Context, Grants, Limits, Quota, Source};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -121,22 +121,16 @@ impl Lane {
     /// Converts one document.
     pub fn convert(&self, document: &Input) -> DocumentReport {
         let (Some(usage), Some(folder)) = (&self.usage, &self.folder) else {
-            return run_one(&self.plan, document, self.folder.as_deref());
+            return run_one(&self.plan, document, document.open(), self.folder.as_deref());
         };
         let not_begun = |report: DocumentReport| {
             self.plan.events.document_done(&report);
             report
         };
-        // A link that someone put into a tenant's folder may lead to what is another's.
-        if document.path().is_some_and(Path::is_symlink) {
-            let why = Failure::new("unreadable", "it is a link; a tenant's documents are files");
-            return not_begun(DocumentReport::failed(&document.shown, why));
-        }
-        // What can't be opened is told of by the run itself, and counts as a document.
-        let bytes = document
-            .path()
-            .and_then(|path| path.metadata().ok())
-            .map_or(0, |meta| meta.len());
+        // A link that someone put into a tenant's folder may lead to what is another's. What can't be opened is told of by
+        // the run itself, and counts as a document.
+        let opened = document.open_below();
+        let bytes = opened.as_ref().map_or(0, Source::len);
         if let Err(why) = usage.begin(bytes) {
             return not_begun(DocumentReport::skipped(&document.shown, why));
         }
@@ -145,7 +139,7 @@ impl Lane {
             let why = Failure::new("output", format!("its folder can't be made: {error}"));
             return not_begun(DocumentReport::failed(&document.shown, why));
         }
-        run_one(&self.plan, document, Some(folder))
+        run_one(&self.plan, document, opened, Some(folder))
     }
 }
 
