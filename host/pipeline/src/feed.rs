@@ -226,6 +226,10 @@ impl<'a> Walk<'a> {
         let opened = surest(self.plan, source, &events).and_then(|adapter| {
             let opened = Opened::open(self.plan, adapter, source, events);
             let mut opened = opened.map_err(|e| Failure::from(&e))?;
+        if let Err(why) = self.plan.gate.input(source.len()) {
+            let _ = to.send(Fed::Broken(why));
+            return Flow::Ends;
+        }
             opened.info().map_err(|e| Failure::from(&e))?;
             Ok(opened)
         });

@@ -12,6 +12,9 @@ pub trait Gate: OutputMeter {
     /// Counts a page that is about to be read.
     fn page(&self) -> Result<(), Failure>;
 
+    /// Counts the bytes of a document inside the document, which is about to be opened.
+    fn input(&self, bytes: u64) -> Result<(), Failure>;
+
     /// Asked before plugins have so many regions read again.
     fn regions(&self, count: u64) -> Result<(), Failure>;
 
@@ -34,6 +37,10 @@ impl Gate for NoGate {
     }
 
     fn page(&self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn input(&self, _: u64) -> Result<(), Failure> {
         Ok(())
     }
 

@@ -70,13 +70,7 @@ impl Usage {
         self.in_time()?;
         let counters = &self.counters;
         self.take("documents", &self.bounds.documents, &counters.documents, 1)?;
-        let taken = self.take(
-            "input-bytes",
-            &self.bounds.input_bytes,
-            &counters.input_bytes,
-            input_bytes,
-        );
-        taken.inspect_err(|_| {
+        self.input(input_bytes).inspect_err(|_| {
             counters.documents.fetch_sub(1, SeqCst);
         })
     }
@@ -176,6 +170,11 @@ impl Gate for Usage {
 
     fn page(&self) -> Result<(), Failure> {
         self.take("pages", &self.bounds.pages, &self.counters.pages, 1)
+    }
+
+    fn input(&self, bytes: u64) -> Result<(), Failure> {
+        let counter = &self.counters.input_bytes;
+        self.take("input-bytes", &self.bounds.input_bytes, counter, bytes)
     }
 
     fn regions(&self, count: u64) -> Result<(), Failure> {
