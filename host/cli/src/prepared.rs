@@ -199,8 +199,8 @@ fn page_timeout(args: &ConvertArgs) -> Result<Option<Duration>, Failed> {
     }
 }
 
-/// Native writers beside the formatters.
-fn sinks(args: &ConvertArgs, formatters: &[Ready], documents: usize) -> Vec<Arc<dyn SinkPlan>> {
+/// Native writers beside the formatters, for so many documents.
+pub fn sinks(args: &ConvertArgs, formatters: &[Ready], documents: usize) -> Vec<Arc<dyn SinkPlan>> {
     let compat = args.compat.map(|Compat::Deepseek| -> Arc<dyn SinkPlan> {
         Arc::new(Deepseek {
             several: documents > 1,

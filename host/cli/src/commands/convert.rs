@@ -139,14 +139,7 @@ pub fn check_destination(
         let why = "--compat deepseek writes several files; give a folder with -o DIR";
         return Err(Failed::new(Exit::Arguments, why));
     }
-    let writes_md = formatters
-        .iter()
-        .any(|f| f.given.plugin.manifest().extensions[0] == "md");
-    if args.compat.is_some() && writes_md && documents.len() > 1 && documents.iter().any(Input::is_image) {
-        let why =
-            "--compat deepseek writes NAME.md for each of several images, and so does --to md; leave one out";
-        return Err(Failed::new(Exit::Arguments, why));
-    }
+    check_compat(args, documents, formatters)?;
     if args.output.is_none() && (documents.len() > 1 || formatters.len() > 1) {
         let why = format!(
             "{} documents in {} formats don't fit on standard output; give a folder with -o DIR",
@@ -160,6 +153,19 @@ pub fn check_destination(
             "-o {}: it is a file; give a folder",
             args.output.as_deref().unwrap_or(Path::new("")).display()
         );
+        return Err(Failed::new(Exit::Arguments, why));
+    }
+    Ok(())
+}
+
+/// Refuses files of DeepSeek's scripts that a formatter writes as well.
+pub fn check_compat(args: &ConvertArgs, documents: &[Input], formatters: &[Ready]) -> Result<(), Failed> {
+    let writes_md = formatters
+        .iter()
+        .any(|f| f.given.plugin.manifest().extensions[0] == "md");
+    if args.compat.is_some() && writes_md && documents.len() > 1 && documents.iter().any(Input::is_image) {
+        let why =
+            "--compat deepseek writes NAME.md for each of several images, and so does --to md; leave one out";
         return Err(Failed::new(Exit::Arguments, why));
     }
     Ok(())

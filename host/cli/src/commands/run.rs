@@ -6,7 +6,7 @@
 
 use crate::args::RunArgs;
 use crate::commands::convert::{
-    DOCUMENTS_AT_A_TIME, cancel_on_interrupt, check_destination, display, exit_code,
+    DOCUMENTS_AT_A_TIME, cancel_on_interrupt, check_compat, check_destination, display, exit_code,
 };
 use crate::exit::{Exit, Failed};
 use crate::inputs::{self, Input};
@@ -34,13 +34,17 @@ pub fn run(args: &RunArgs, given: &ArgMatches) -> Result<Exit, Failed> {
         given,
         cancel: &cancel,
     };
-    let generation = Generation::load(&fixed, None, |args| display(args, false, usize::MAX))?;
+    let mut generation = Generation::load(&fixed, None, |args| display(args, false, usize::MAX))?;
     let documents = match args.watch {
         true => {
             awaited(&generation);
             generation.lanes.iter().map(|_| Vec::new()).collect()
         }
-        false => documents(&generation)?,
+        false => {
+            let documents = documents(&generation)?;
+            generation.count(&documents);
+            documents
+        }
     };
     cancel_on_interrupt(&cancel)?;
     let engine_pages = generation.lanes[0].plan.engine.pages_at_a_time();
@@ -110,9 +114,11 @@ fn documents(generation: &Generation) -> Result<Vec<Vec<Input>>, Failed> {
             return Err(Failed::new(Exit::Arguments, why));
         }
         let documents = inputs::expand(typed, &generation.extensions, lane.folder.as_deref())?;
-        if lane.tenant.is_none() {
-            check_destination(&generation.args, &documents, &generation.formatters)?;
-        }
+        let check = match &lane.tenant {
+            None => check_destination,
+            Some(_) => check_compat,
+        };
+        check(&generation.args, &documents, &generation.formatters)?;
         all.push(documents);
     }
     Ok(all)

@@ -9,10 +9,11 @@ use crate::commands::config::{tenant, workflow};
 use crate::commands::convert::{check_streams, tell};
 use crate::config::{self, Checker, File, Problems, Tenant};
 use crate::exit::{Exit, Failed};
-use crate::model::{self, Machine};
+use crate::inputs::Input;
+use crate::model::{self, Choice, Machine};
 use crate::pdf;
 use crate::plugins;
-use crate::prepared::{Prepared, Ready, Run};
+use crate::prepared::{Prepared, Ready, Run, sinks};
 use crate::progress::Display;
 use crate::stream::Stream;
 use clap::ArgMatches;
@@ -208,6 +209,13 @@ impl Generation {
 
 /// The tenants of the command line, each once.
 fn tenants<'a>(file: &'a File, args: &RunArgs) -> Result<Vec<&'a Tenant>, Failed> {
+    /// Tells native writers how many documents each lane has: they name files by it.
+    pub fn count(&mut self, documents: &[Vec<Input>]) {
+        for (lane, documents) in self.lanes.iter_mut().zip(documents) {
+            lane.plan.sinks = sinks(&self.args, &self.formatters, documents.len());
+        }
+    }
+
     let mut found: Vec<&Tenant> = Vec::new();
     for name in &args.tenant {
         let tenant = tenant(Some(file), name)?;
