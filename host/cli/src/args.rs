@@ -176,7 +176,7 @@ pub struct RunArgs {
 
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Find everything that is wrong with the file, without running anything
+    /// Find everything that is wrong with the file, without reading any document
     Check {
         /// Configuration file, as for convert
         #[arg(long, value_name = "FILE", env = "OCR_HOST_CONFIG")]

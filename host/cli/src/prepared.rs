@@ -3,6 +3,7 @@
 
 use crate::args::{Compat, ConvertArgs, TextLayerChoice};
 use crate::compat::Deepseek;
+use crate::config::{Refusal, open_plugin};
 use crate::exit::{Exit, Failed};
 use crate::grants::{self, Given, Grant};
 use crate::model::Choice;
@@ -99,6 +100,24 @@ impl Prepared {
             .iter()
             .chain(&self.processors)
             .chain(&self.formatters)
+    }
+
+    /// Asks the plugins that were asked for whether they take their options, before any document is opened.
+    pub fn open(&self) -> Result<(), Failed> {
+        let named = self.processors.iter().chain(&self.formatters);
+        for ready in named {
+            let opened = open_plugin(&ready.given.plugin, &ready.config, &self.limits, &ready.places);
+            if let Err(Refusal::Options(why)) = opened {
+                let is_of_a_file = ready.places != Places::default();
+                let exit = if is_of_a_file {
+                    Exit::Config
+                } else {
+                    Exit::Arguments
+                };
+                return Err(Failed::new(exit, why));
+            }
+        }
+        Ok(())
     }
 
     /// Extensions of files that can be read.

@@ -187,6 +187,181 @@ fn a_link_in_a_tenants_folder_leads_nowhere() {
     );
 }
 
+#[cfg(unix)]
+#[test]
+fn what_a_tenant_puts_into_its_inbox_leads_to_nobody_elses_documents() {
+    let folder = folder(
+        &TENANTS
+            .replace("inputs = ['in']\n[workflow.private]", "[workflow.private]")
+            .replace(
+                "'out/acme'\n",
+                "'out/acme'\ninputs = ['inbox/acme/*/*.png', 'inbox/acme/*.png']\n",
+            )
+            .replace("'out/bolt'\n", "'out/bolt'\ninputs = ['inbox/bolt']\n"),
+    );
+    let (acme, bolt) = (folder.path().join("inbox/acme"), folder.path().join("inbox/bolt"));
+    std::fs::create_dir_all(acme.join("own")).unwrap();
+    std::fs::create_dir_all(&bolt).unwrap();
+    std::fs::copy(example("receipt.png"), acme.join("own/mine.png")).unwrap();
+    std::fs::copy(example("receipt.png"), bolt.join("secret.png")).unwrap();
+    // A folder link, a link and a second name, each to what is bolt's.
+    std::os::unix::fs::symlink("../bolt", acme.join("theirs")).unwrap();
+    std::os::unix::fs::symlink("../bolt/secret.png", acme.join("link.png")).unwrap();
+    std::fs::hard_link(bolt.join("secret.png"), acme.join("name.png")).unwrap();
+    let flags = ["run", "receipts", "--tenant", "acme", "--tenant", "bolt"];
+    let ran = run(folder.path(), &flags);
+    assert_eq!(ran.code, 21, "{}", ran.err);
+    let out = folder.path().join("out/acme/receipts");
+    assert!(out.join("mine.md").exists());
+    let report = report(&out);
+    for (name, why) in [
+        ("theirs/secret.png", "theirs on the way to it is a link"),
+        ("acme/link.png", "it is a link; a tenant's documents are files"),
+        ("acme/name.png", "it has 2 names (hard links)"),
+    ] {
+        let documents = report["documents"].as_array().unwrap();
+        let refused = documents
+            .iter()
+            .find(|d| d["input"].as_str().unwrap().ends_with(name));
+        let refused = refused.unwrap_or_else(|| panic!("{name}: {report:#}"));
+        assert_eq!(refused["status"], "failure", "{refused:#}");
+        assert!(refused.to_string().contains(why), "{refused:#}");
+    }
+    assert_eq!(
+        std::fs::read_dir(&out).unwrap().count(),
+        2,
+        "mine.md and report.json"
+    );
+    // Nor does it keep bolt from its own: a second name is told of there as well, with what to do.
+    assert!(
+        ran.err.contains("bolt: ") && ran.err.contains("copy it here"),
+        "{}",
+        ran.err
+    );
+    std::fs::remove_file(acme.join("name.png")).unwrap();
+    ok(&run(folder.path(), &["run", "receipts", "--tenant", "bolt"]));
+    // Whoever runs it for nobody in particular reads what it is given.
+    let linked = acme.join("link.png").display().to_string();
+    ok(&run(folder.path(), &["run", "receipts", "-o", "plain", &linked]));
+}
+
+#[test]
+fn documents_inside_documents_count_as_input() {
+    let folder = folder(&format!("{TENANTS}[tenant.acme.quota]\ninput-bytes = '200KB'\n"));
+    std::fs::remove_file(folder.path().join("in/receipt.png")).unwrap();
+    let bytes = std::fs::read(example("receipt.png")).unwrap();
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(folder.path().join("in/all.zip")).unwrap());
+    // The same picture with what is packed well behind it: the archive is small, what is in it is not.
+    for name in ["a.png", "b.png", "c.png"] {
+        use std::io::Write;
+        zip.start_file(name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        zip.write_all(&[&bytes[..], &vec![0; 60_000]].concat()).unwrap();
+    }
+    zip.finish().unwrap();
+    let (outer, inner) = (
+        std::fs::metadata(folder.path().join("in/all.zip")).unwrap().len(),
+        bytes.len() as u64 + 60_000,
+    );
+    assert!(
+        outer + inner < 200_000 && outer + 3 * inner > 200_000,
+        "{outer} {inner}"
+    );
+    let ran = run(folder.path(), &["run", "receipts", "--tenant", "acme"]);
+    assert_eq!(ran.code, 20, "{}", ran.err);
+    assert!(
+        ran.err.contains("the quota `input-bytes` of 200000"),
+        "{}",
+        ran.err
+    );
+    let acme = report(&folder.path().join("out/acme/receipts"));
+    let read = (200_000 - outer) / inner;
+    let pages = acme["documents"][0]["pages"].as_array().unwrap();
+    let complete = pages.iter().filter(|p| p["status"] == "complete").count() as u64;
+    assert_eq!(complete, read, "{acme:#}");
+    assert_eq!(acme["quota"]["input-bytes"]["used"], outer + read * inner);
+    ok(&run(folder.path(), &["run", "receipts", "--tenant", "bolt"]));
+}
+
+#[test]
+fn files_of_deepseeks_scripts_are_those_of_the_tenants_documents() {
+    let folder = folder(TENANTS);
+    ok(&run(
+        folder.path(),
+        &["run", "receipts", "--tenant", "acme", "--compat", "deepseek"],
+    ));
+    let out = folder.path().join("out/acme/receipts");
+    assert!(out.join("result.mmd").exists() && out.join("result_with_boxes.jpg").exists());
+    std::fs::copy(example("receipt.png"), folder.path().join("in/second.png")).unwrap();
+    ok(&run(
+        folder.path(),
+        &["run", "receipts", "--tenant", "bolt", "--compat", "deepseek"],
+    ));
+    let out = folder.path().join("out/bolt/receipts");
+    assert!(out.join("receipt_det.md").exists() && out.join("second_det.md").exists());
+    refused(
+        folder.path(),
+        &[
+            "run", "receipts", "--tenant", "bolt", "--compat", "deepseek", "--to", "md",
+        ],
+        1,
+        &["writes NAME.md for each of several images"],
+    );
+}
+
+#[test]
+fn options_that_a_plugin_does_not_take_are_told_of_before_anything_is_read() {
+    let workflow =
+        "model = 'ppocr'\n[workflow.w]\ninputs = ['in']\noutput = 'out'\nto = ['md']\nplugin = ['redact']\n";
+    let wrong = folder(&format!(
+        "{workflow}[workflow.w.plugin-opt.redact]\npatterns = ['AZ-(']\n"
+    ));
+    let words = [
+        "plugin `redact`: its options are wrong",
+        "`patterns`",
+        "ocr-host.toml",
+    ];
+    refused(wrong.path(), &["config", "check"], 9, &words);
+    refused(
+        wrong.path(),
+        &["config", "check"],
+        9,
+        &["ocr-host.toml:8:", "AZ-("],
+    );
+    refused(wrong.path(), &["run", "w"], 9, &words);
+    refused(wrong.path(), &["run", "w"], 9, &["ocr-host.toml, line 8"]);
+    assert!(!wrong.path().join("out").exists());
+    // A flag's are the command line's fault, and may give what the file leaves open.
+    let open = folder(workflow);
+    let checked = run(open.path(), &["config", "check"]);
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    assert!(
+        checked.err.contains("warning: plugin `redact`"),
+        "{}",
+        checked.err
+    );
+    refused(
+        open.path(),
+        &["run", "w", "--plugin-opt", "redact.patterns=("],
+        1,
+        &["`patterns`"],
+    );
+    ok(&run(
+        open.path(),
+        &["run", "w", "--plugin-opt", "redact.terms=LANTERN"],
+    ));
+    // What a tenant forces is held to the same.
+    let forced = folder(&FORCED.replace("terms = ['LANTERN']", "patterns = ['[']"));
+    for args in [&["config", "check"][..], &["run", "receipts", "--tenant", "acme"]] {
+        refused(
+            forced.path(),
+            args,
+            9,
+            &["plugin `redact`: its options are wrong", "ocr-host.toml:10:"],
+        );
+    }
+}
+
 #[test]
 fn a_quota_that_is_used_up_skips_the_rest_and_others_go_on() {
     let folder = folder(&format!("{TENANTS}[tenant.acme.quota]\npages = 2\n"));

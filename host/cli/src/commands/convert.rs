@@ -35,6 +35,7 @@ pub fn run(given: &ArgMatches) -> Result<Exit, Failed> {
     let limits = plugins::limits(&args.plugin_limit)?;
     let runtime = plugins::runtime_for(&args, &limits)?;
     let prepared = Prepared::new(&runtime, limits, &args)?;
+    prepared.open()?;
     let documents = inputs::expand(&args.inputs, &prepared.extensions(), args.output.as_deref())?;
     check_destination(&args, &documents, &prepared.formatters)?;
     check_streams(&args)?;

@@ -1,19 +1,20 @@
 //! What reading the file alone does not show: plugins that are not there or not what a tenant trusts, options that do
-//! not fit, inputs that are missing, folders that meet.
+//! not fit or that the plugin itself does not take, inputs that are missing, folders that meet.
 //!
 //! A run asks the same before it begins, for its workflow and its tenants alone.
 
 use super::file::{File, Forced, Tenant, Workflow};
 use super::folders::check_folders;
 use super::keys::{GROUPS, Kind, digest};
-use super::problem::{Problem, Problems};
-use super::read::{Entries, Item, Value};
+use super::opening::{self, Refusal};
+use super::problem::{Problem, Problems, Weight};
+use super::read::{Entries, Item, Pair, Value, as_flag};
 use super::settle::{is_path, option, placed, plugins_of};
 use crate::exit::Failed;
 use crate::grants::is_built_in;
 use crate::installed::Store;
 use crate::plugins;
-use ocr_runtime::{Manifest, Plugin, Runtime, World, suggest};
+use ocr_runtime::{Limits, Manifest, Places, Plugin, Runtime, World, suggest};
 use serde_json::Map;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -35,6 +36,10 @@ pub struct Checker<'a> {
     /// Plugins by what they were called, loaded once.
     loaded: BTreeMap<String, Result<Arc<Plugin>, String>>,
     known: Option<Vec<Manifest>>,
+    /// Whether plugins of workflows are asked about their options. A run asks them itself: its command line may have more.
+    opens_workflows: bool,
+    /// What plugins answered, by digest and options, asked once.
+    opened: BTreeMap<(String, String), Result<(), Refusal>>,
     pub problems: Problems,
 }
 
@@ -48,12 +53,15 @@ impl<'a> Checker<'a> {
             runtime,
             loaded: BTreeMap::new(),
             known: None,
+            opens_workflows: false,
+            opened: BTreeMap::new(),
             problems: Problems::default(),
         }
     }
 
     /// Everything there is.
     pub fn all(&mut self) {
+        self.opens_workflows = true;
         self.workflow(None);
         for workflow in self.file.workflows.values() {
             self.workflow(Some(workflow));
@@ -118,11 +126,11 @@ impl<'a> Checker<'a> {
         for layer in &layers {
             self.options(layer, &named);
         }
+        self.configured(workflow, &named);
         // What the head says of inputs and folders is for conversions, which have their own on the command line.
         if let Some(workflow) = workflow {
             self.inputs(workflow.settings.items("inputs"));
             let takes: Vec<&str> = named.iter().map(|(_, p)| p.manifest().id.as_str()).collect();
-            self.required(workflow, &named);
             self.idle_options(workflow, &takes);
         }
         for layer in layers.iter().take(1) {
@@ -194,33 +202,84 @@ impl<'a> Checker<'a> {
         self.problems.extend(problems);
     }
 
-    /// Options that a plugin can't do without.
-    fn required(&mut self, workflow: &Workflow, named: &[Named]) {
+    /// What the options of each plugin come to: whether one is missing that it can't do without, and whether it takes them.
+    fn configured(&mut self, workflow: Option<&Workflow>, named: &[Named]) {
+        // The head's go first, and later ones win.
+        let file = self.file;
+        let layers = std::iter::once(&file.head).chain(workflow.map(|w| &w.settings));
+        let layers: Vec<&Entries> = layers.collect();
+        let given = layers.iter().flat_map(|layer| layer.pairs("plugin-limit"));
+        let given: Vec<String> = given
+            .map(|pair| format!("{}={}", pair.key.text, as_flag(&pair.value)))
+            .collect();
+        // One that is wrong was told of when the file was read.
+        let limits = plugins::limits(&given).unwrap_or_default();
         for (item, plugin) in named {
             let manifest = plugin.manifest();
-            let layers = [&self.file.head, &workflow.settings];
-            let mut config = Map::new();
-            for layer in layers {
+            let mut mine: Vec<&Pair> = Vec::new();
+            for layer in &layers {
                 let Some(Value::Groups(groups)) = layer.get("plugin-opt").map(|entry| &entry.value) else {
                     continue;
                 };
-                let mine = groups
+                let groups = groups
                     .iter()
                     .filter(|(name, _)| manifest.answers_to(name.text.trim_end_matches(".wasm")));
-                config.extend(
-                    mine.flat_map(|(_, pairs)| pairs)
-                        .map(|p| (p.key.text.clone(), p.value.clone())),
-                );
+                mine.extend(groups.flat_map(|(_, pairs)| pairs));
             }
             // What does not fit was told of where it stands.
-            config.retain(|key, value| manifest.check_config_value(key, value).is_ok());
-            if let Err(why) = manifest.complete_config(config) {
-                let help = format!(
-                    "set it in [workflow.{}.plugin-opt.{}]",
-                    workflow.name.text, manifest.id
-                );
-                self.problems
-                    .push(Problem::error(item.at.clone(), why).help(help));
+            mine.retain(|pair| manifest.check_config_value(&pair.key.text, &pair.value).is_ok());
+            let config = mine
+                .iter()
+                .map(|pair| (pair.key.text.clone(), pair.value.clone()));
+            match (manifest.complete_config(config.collect()), workflow) {
+                (Ok(_), _) if !self.opens_workflows => {}
+                (Ok(config), _) => {
+                    let config = serde_json::Value::Object(config).to_string();
+                    if let Some(mut problem) = self.opens(plugin, &config, &limits, &mine, item) {
+                        if mine.is_empty() {
+                            problem.weight = Weight::Warning;
+                            problem.message += "; the command line has to set them";
+                        }
+                        self.problems.push(problem);
+                    }
+                }
+                (Err(why), Some(workflow)) => {
+                    let help = format!(
+                        "set it in [workflow.{}.plugin-opt.{}]",
+                        workflow.name.text, manifest.id
+                    );
+                    self.problems
+                        .push(Problem::error(item.at.clone(), why).help(help));
+                }
+                // A conversion may have it on its command line.
+                (Err(_), None) => {}
+            }
+        }
+    }
+
+    /// Opens a plugin with its options; what it has to say of them stands under the one that it names.
+    fn opens(
+        &mut self,
+        plugin: &Arc<Plugin>,
+        config: &str,
+        limits: &Limits,
+        given: &[&Pair],
+        item: &Item,
+    ) -> Option<Problem> {
+        let opened = self
+            .opened
+            .entry((plugin.digest(), config.to_owned()))
+            .or_insert_with(|| opening::open(plugin, config, limits, &Places::default()));
+        match opened {
+            Ok(()) => None,
+            Err(Refusal::Options(why)) => {
+                let named = |pair: &&&Pair| why.contains(&format!("`{}`", pair.key.text));
+                let place = given.iter().rfind(named).map_or(&item.at, |pair| &pair.at);
+                Some(Problem::error(place.clone(), why.clone()))
+            }
+            Err(Refusal::Stopped(why)) => {
+                let why = format!("{why}, when it was opened over no document");
+                Some(Problem::warning(item.at.clone(), why))
             }
         }
     }
@@ -431,11 +490,19 @@ impl<'a> Checker<'a> {
             }
         }
         match manifest.complete_config(config) {
-            Ok(config) => Some(ForcedPlugin {
-                config: serde_json::Value::Object(config).to_string(),
-                is_first: forced.is_first,
-                plugin,
-            }),
+            Ok(config) => {
+                let config = serde_json::Value::Object(config).to_string();
+                let given: Vec<&Pair> = forced.options.iter().collect();
+                let problem = self.opens(&plugin, &config, &Limits::default(), &given, name);
+                problem
+                    .into_iter()
+                    .for_each(|problem| self.problems.push(problem));
+                Some(ForcedPlugin {
+                    config,
+                    is_first: forced.is_first,
+                    plugin,
+                })
+            }
             Err(why) => {
                 let help = format!("set it in the `options` of [[tenant.{}.force]]", tenant.name.text);
                 self.problems

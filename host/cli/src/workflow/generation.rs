@@ -102,6 +102,7 @@ impl Generation {
             refuse_flags(tenant, file, forced, &args)?;
         }
         let prepared = Prepared::new(&runtime, limits, &args)?;
+        prepared.open()?;
         let settings = format!(
             "{:?} {:?} {:?} {:?}",
             args.recognition, args.models, args.rescue, args.jobs
