@@ -69,9 +69,23 @@ pub fn below(root: &Path, inside: &Path) -> Result<PathBuf> {
     Ok(at)
 }
 
-/// Resolves all tenants' folders; those that meet are problems.
+/// Where the head and the workflows write, by whose it is. One that can't be resolved is told of when it is used.
+fn outputs(file: &File) -> Vec<(String, std::ops::Range<usize>, PathBuf)> {
+    let head = std::iter::once(("the file's head".to_owned(), &file.head));
+    let workflows = file.workflows.values();
+    let workflows = workflows.map(|w| (format!("workflow `{}`", w.name.text), &w.settings));
+    let found = head.chain(workflows).filter_map(|(owner, settings)| {
+        let output = settings.item("output")?;
+        let folder = resolve(&file.source.folder().join(&output.text)).ok()?;
+        Some((owner, output.at.clone(), folder))
+    });
+    found.collect()
+}
+
+/// Resolves all tenants' folders; those that meet each other, or what no tenant's run writes, are problems.
 pub fn check_folders(file: &File, problems: &mut Problems) {
     let here = file.source.folder();
+    let shared = outputs(file);
     let mut found: Vec<(String, PathBuf)> = Vec::new();
     for (name, tenant) in &file.tenants {
         let Some(output) = &tenant.output else { continue };
@@ -107,6 +121,19 @@ pub fn check_folders(file: &File, problems: &mut Problems) {
                 .label(format!("this is {}", folder.display()))
                 .also(place, format!("this is {}", theirs.display()));
             problems.push(problem.help("give each tenant a folder of its own"));
+        }
+        for (owner, place, theirs) in &shared {
+            let meet = match (folder.starts_with(theirs), theirs.starts_with(&folder)) {
+                (true, true) => "is",
+                (true, false) => "lies in",
+                (false, true) => "holds",
+                (false, false) => continue,
+            };
+            let why = format!("the folder of tenant `{name}` {meet} that of {owner}");
+            let problem = Problem::error(output.at.clone(), why)
+                .label(format!("this is {}", folder.display()))
+                .also(place.clone(), format!("this is {}", theirs.display()));
+            problems.push(problem.help("what runs for nobody in particular is written elsewhere"));
         }
         found.push((name.clone(), folder));
     }
@@ -168,6 +195,33 @@ mod tests {
             assert!(problems(at, &[("a", "out"), ("b", "link/..")]).contains("is that of"));
             assert!(problems(at, &[("a", "loop")]).contains("round in circles"));
         }
+    }
+
+    #[test]
+    fn a_tenants_folder_is_no_workflows() {
+        let folder = tempfile::tempdir().unwrap();
+        let told = |text: &str| {
+            let mut problems = Problems::default();
+            let source = Source {
+                path: folder.path().join("o.toml"),
+                text: text.to_owned(),
+            };
+            let file = File::parse(source, &mut problems);
+            check_folders(&file, &mut problems);
+            problems.show(&file.source)
+        };
+        let tenant = "[tenant.a]\noutput = 'out/a'\nworkflows = ['w']\n";
+        for (output, meets) in [
+            ("out/x/../a", "is that of workflow `w`"),
+            ("out", "lies in that of workflow `w`"),
+            ("out/a/w", "holds that of workflow `w`"),
+        ] {
+            let said = told(&format!("[workflow.w]\noutput = '{output}'\n{tenant}"));
+            assert!(said.contains(meets) && said.contains("o.toml:4:10"), "{said}");
+        }
+        let said = told(&format!("output = 'out'\n[workflow.w]\n{tenant}"));
+        assert!(said.contains("lies in that of the file's head"), "{said}");
+        assert_eq!(told(&format!("[workflow.w]\noutput = 'out/w'\n{tenant}")), "");
     }
 
     #[test]
