@@ -25,7 +25,7 @@ Examples:
   ocr-host run invoices --tenant acme        a workflow of ocr-host.toml, for one of its tenants
 
 Exit codes: 0 all well, 1 wrong arguments, 2 unreadable input, 3 something is missing, 5 file access,
-  8 encrypted, 9 wrong configuration, 15 other, 20 some pages failed, 21 some files failed,
+  8 encrypted, 9 wrong or missing configuration, 15 other, 20 some pages failed, 21 some files failed,
   22 a plugin crashed or reached a limit, 130 interrupted")]
 pub struct Cli {
     #[command(flatten)]

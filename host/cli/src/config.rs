@@ -62,6 +62,13 @@ pub fn find(named: Option<&Path>) -> Option<PathBuf> {
     std::iter::once(local).chain(users).find(|path| path.is_file())
 }
 
+/// What a command says that can't do without a file where none is found.
+pub fn none() -> Failed {
+    let why =
+        "there is no ocr-host.toml here nor in the user's configuration folder; name one with --config FILE";
+    Failed::new(Exit::Config, why)
+}
+
 /// The text of a file.
 pub fn open(path: &Path) -> Result<Source, Failed> {
     let wrong = |why: String| Failed::new(Exit::Config, format!("{}: can't be read: {why}", path.display()));

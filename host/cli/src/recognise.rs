@@ -5,6 +5,7 @@
 //! user's alone.
 
 use crate::args::{Cli, ConvertArgs, ReadArgs};
+use crate::commands::convert::exit_code;
 use crate::exit::{Exit, Failed, OrExit};
 use crate::model::{self, Machine};
 use crate::plugins::{self, BUILT_IN};
@@ -136,7 +137,8 @@ fn read_document(
             "{}: it could not be read, so there is nothing to record",
             report.input
         );
-        return Err(Failed::new(Exit::Input, why));
+        let exit = exit_code(std::slice::from_ref(&report), &plan.cancel);
+        return Err(Failed::new(exit, why));
     }
     drop(plan);
     let taken = std::mem::take(&mut *recorder.taken.lock().expect("no thread panics while it records"));

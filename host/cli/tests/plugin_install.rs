@@ -319,14 +319,14 @@ fn a_component_comes_over_http_from_this_machine_and_https_from_others() {
     refused(
         folder,
         &["plugin", "install", "http://192.0.2.1/x.wasm"],
-        2,
+        1,
         &["is not encrypted", "use https"],
     );
     refused(
         folder,
         &["plugin", "install", "ftp://192.0.2.1/x.wasm"],
-        2,
-        &["no http(s) address"],
+        1,
+        &["neither an https address nor oci://"],
     );
 }
 

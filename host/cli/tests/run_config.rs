@@ -96,6 +96,27 @@ fn a_file_without_faults_is_silent_on_standard_error() {
         5,
         &["--config FILE"],
     );
+    // Whoever needs a file that is not there ends alike.
+    let empty = tempfile::tempdir().unwrap();
+    for args in [
+        &["config", "show", "w"][..],
+        &["config", "show", "--tenant", "a"],
+        &["run", "w"],
+    ] {
+        refused(
+            empty.path(),
+            args,
+            9,
+            &["there is no ocr-host.toml here", "--config FILE"],
+        );
+    }
+    for args in [
+        &["config", "check", "--config", "none.toml"][..],
+        &["run", "w", "--config", "none.toml"],
+        &["--config", "none.toml", "a.pdf"],
+    ] {
+        refused(empty.path(), args, 9, &["none.toml: can't be read"]);
+    }
 }
 
 #[test]

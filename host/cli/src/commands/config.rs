@@ -11,10 +11,7 @@ use std::path::Path;
 
 /// Finds everything that a run would find, and tells all of it.
 pub fn check(named: Option<&Path>) -> Result<Exit, Failed> {
-    let Some(path) = config::find(named) else {
-        let why = "there is no ocr-host.toml here nor in the user's configuration folder; name one with --config FILE";
-        return Err(Failed::new(Exit::FileAccess, why));
-    };
+    let path = config::find(named).ok_or_else(config::none)?;
     let mut problems = Problems::default();
     let file = File::parse(config::open(&path)?, &mut problems);
     // Plugins are compiled, as a run would do it; the built-in ones and those of before are in the cache.
@@ -63,10 +60,7 @@ pub fn schema() -> Result<Exit, Failed> {
 /// The workflow that the command line names.
 pub fn workflow<'a>(file: Option<&'a File>, name: &str) -> Result<&'a config::Workflow, Failed> {
     let wrong = |why: String| Failed::new(Exit::Arguments, why);
-    let Some(file) = file else {
-        let why = "there is no ocr-host.toml here nor in the user's configuration folder; name one with --config FILE";
-        return Err(wrong(format!("workflow `{name}`: {why}")));
-    };
+    let file = file.ok_or_else(config::none)?;
     file.workflows.get(name).ok_or_else(|| {
         let item = Item {
             text: name.to_owned(),
@@ -90,11 +84,9 @@ pub fn workflow<'a>(file: Option<&'a File>, name: &str) -> Result<&'a config::Wo
 
 /// The tenant that the command line names.
 pub fn tenant<'a>(file: Option<&'a File>, name: &str) -> Result<&'a config::Tenant, Failed> {
-    let names = || {
-        file.into_iter()
-            .flat_map(|file| file.tenants.keys().map(String::as_str))
-    };
-    file.and_then(|file| file.tenants.get(name)).ok_or_else(|| {
+    let file = file.ok_or_else(config::none)?;
+    let names = || file.tenants.keys().map(String::as_str);
+    file.tenants.get(name).ok_or_else(|| {
         let known = match config::like(name, names()) {
             Some(meant) => format!("did you mean `{meant}`?"),
             None => match names().collect::<Vec<_>>()[..] {

@@ -6,6 +6,7 @@ use crate::exit::{Exit, Failed};
 use crate::fetch::{Fetcher, Reference};
 use crate::installed::{Store, sha256};
 use crate::plugins::{self, BUILT_IN};
+use ocr_http::Origin;
 use ocr_runtime::{Limits, Manifest, read_component};
 use std::path::Path;
 
@@ -51,6 +52,14 @@ fn fetch(source: &str) -> Result<(Vec<u8>, String), Failed> {
         return Ok((Fetcher::new()?.artifact(&reference)?, reference.to_string()));
     }
     if source.contains("://") {
+        let why = match Origin::of_address(source) {
+            Some(origin) if origin.is_private() => None,
+            Some(_) => Some("it is not encrypted, and anyone on the way could change it; use https"),
+            None => Some("it is neither an https address nor oci://"),
+        };
+        if let Some(why) = why {
+            return Err(Failed::new(Exit::Arguments, format!("{source}: {why}")));
+        }
         return Ok((Fetcher::new()?.component(source)?, source.to_owned()));
     }
     let path = Path::new(source);
