@@ -283,13 +283,14 @@ pub enum PluginCommand {
     },
     /// Check a component as the host does before it runs it
     Check {
-        /// The component, or the folder that it was built in
-        #[arg(value_name = "FILE|DIR")]
-        component: PathBuf,
+        /// The component, the folder that it was built in, or the name of a built-in or installed one
+        #[arg(value_name = "FILE|DIR|NAME")]
+        component: String,
     },
     /// Show what a component says of itself, asks for and gets
     Inspect {
-        /// Its path, or the name of a built-in or installed one
+        /// Its path, the folder that it was built in, or the name of a built-in or installed one
+        #[arg(value_name = "FILE|DIR|NAME")]
         plugin: String,
         /// As JSON
         #[arg(long)]
@@ -330,8 +331,11 @@ pub enum PluginCommand {
     Bench {
         /// A component, a project, or the name of a built-in or installed plugin
         plugin: String,
-        /// A document, or a recording of its pages
-        input: PathBuf,
+        /// A document, or a recording of its pages [default: the first fixture of the project]
+        input: Option<PathBuf>,
+        /// An option of the plugin. Repeatable
+        #[arg(long, value_name = "KEY=VALUE")]
+        plugin_opt: Vec<String>,
         /// How often the document is gone through
         #[arg(long, value_name = "N", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         rounds: u32,

@@ -33,7 +33,12 @@ pub fn pages_of(
     rasters: bool,
 ) -> Result<Recording, Failed> {
     if input.extension().is_some_and(|e| e.eq_ignore_ascii_case("json")) {
-        return Recording::read(input);
+        let mut recording = Recording::read(input)?;
+        if let Some(wanted) = &read.pages {
+            recording.pages.retain(|(page, _)| wanted.contains(page.number));
+            recording.document.selected = Some(recording.pages.len() as u32);
+        }
+        return Ok(recording);
     }
     let source = open(input)?;
     let place = place(&source, read)?;

@@ -20,6 +20,41 @@ fn a_component_that_is_well_is_said_to_be() {
     // A folder stands for the component that was built in it.
     std::fs::copy(hello(), folder.path().join("hello.wasm")).unwrap();
     assert_eq!(run(folder.path(), &["plugin", "check", "."]).code, 0);
+    let ran = run(folder.path(), &["plugin", "inspect", "."]);
+    assert!(
+        ran.code == 0 && ran.out.starts_with("hello-formatter "),
+        "{}",
+        ran.err
+    );
+}
+
+#[test]
+fn plugins_are_looked_at_by_their_names_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = folder.path();
+    // A folder of a built-in's name does not take its place.
+    std::fs::create_dir(at.join("redact")).unwrap();
+    let ran = run(at, &["plugin", "check", "redact"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    assert!(ran.out.starts_with("redact.wasm: redact "), "{}", ran.out);
+    refused(
+        at,
+        &["plugin", "check", "./redact"],
+        1,
+        &["there is no component in this folder"],
+    );
+    let hello = hello().display().to_string();
+    assert_eq!(run(at, &["plugin", "install", &hello]).code, 0);
+    let ran = run(at, &["plugin", "check", "hello-formatter"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{}", ran.out);
+    let ran = run(at, &["plugin", "inspect", "hello-formatter"]);
+    assert!(ran.out.contains("installed from"), "{}", ran.out);
+    refused(
+        at,
+        &["plugin", "check", "helo-formatter"],
+        1,
+        &["did you mean `hello-formatter`?"],
+    );
 }
 
 #[test]

@@ -265,13 +265,72 @@ fn costs_are_measured() {
     assert_eq!(again["fuel-per-page"], fuel);
     let ran = run(
         folder,
-        &["plugin", "bench", "markdown-out", input, "--rounds", "3"],
+        &[
+            "plugin",
+            "bench",
+            "markdown-out",
+            input,
+            "--rounds",
+            "3",
+            "--plugin-opt",
+            "page-break=***",
+        ],
     );
     assert!(
         ran.code == 0 && ran.out.contains("p99 us") && ran.out.contains("MiB at most"),
         "{}{}",
         ran.out,
         ran.err
+    );
+    // Without a document, over what the project is tested with; of a recording, the pages that are wanted.
+    let ran = run(
+        folder,
+        &["plugin", "bench", ".", "--rounds", "2", "--json", "--pages", "2"],
+    );
+    let json: Value = serde_json::from_str(&ran.out).unwrap_or_else(|e| panic!("{e}: {}", ran.err));
+    assert!(
+        json["input"].as_str().unwrap().ends_with("letter/pages.json"),
+        "{json}"
+    );
+    assert_eq!(json["times"]["first-page"]["count"], 2);
+    assert_eq!(json["times"]["page"]["count"], 2, "there is but one page a round");
+    refused(
+        folder,
+        &["plugin", "bench", ".", "--pages", "9"],
+        1,
+        &["it has none of the pages"],
+    );
+    refused(
+        folder,
+        &["plugin", "bench", "markdown-out"],
+        1,
+        &["there is nothing to run it over"],
+    );
+}
+
+#[test]
+fn fixtures_lie_where_node_has_its_tests_as_well() {
+    let project = project();
+    let folder = project.path();
+    std::fs::rename(folder.join("tests"), folder.join("test")).unwrap();
+    std::fs::write(folder.join("test/plugin.test.js"), "").unwrap();
+    assert_eq!(run(folder, &["plugin", "test", "--update"]).code, 0);
+    let ran = run(folder, &["plugin", "test"]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (0, "letter ... ok\n"),
+        "{}",
+        ran.err
+    );
+    std::fs::remove_dir_all(folder.join("test/letter")).unwrap();
+    refused(
+        folder,
+        &["plugin", "test"],
+        1,
+        &[
+            "there is no fixture in ./test; record one",
+            "./test/scan/pages.json",
+        ],
     );
 }
 

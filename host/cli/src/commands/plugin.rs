@@ -53,18 +53,23 @@ pub fn run(command: PluginCommand) -> Result<Exit, Failed> {
         PluginCommand::Bench {
             plugin,
             input,
+            plugin_opt,
             rounds,
             count_fuel,
             json,
             read,
-        } => bench::run(&bench::Bench {
-            plugin: &plugin,
-            input: &input,
-            rounds,
-            count_fuel,
-            json,
-            read: &read,
-        }),
+        } => {
+            let options = plugin_opt.iter().map(|flag| GivenOption::from_flag(flag));
+            bench::run(&bench::Bench {
+                plugin: &plugin,
+                input: input.as_deref(),
+                options: &options.collect::<Result<Vec<_>, _>>()?,
+                rounds,
+                count_fuel,
+                json,
+                read: &read,
+            })
+        }
         PluginCommand::Dev {
             place,
             input,

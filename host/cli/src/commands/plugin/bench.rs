@@ -4,9 +4,10 @@
 //! what crosses the boundary as well. Fuel, WASM instructions executed, is counted by an engine of its own, since counting
 //! slows a plugin down.
 
-use super::project;
+use super::{project, test};
 use crate::args::ReadArgs;
 use crate::exit::{Exit, Failed, OrExit};
+use crate::options::{self, GivenOption};
 use crate::{plugins, recognise};
 use ocr_document::Page;
 use ocr_runtime::{
@@ -14,7 +15,7 @@ use ocr_runtime::{
     OpenOptions, Plugin, PluginFailure, ProcessorSession, Runtime, Source, Usage, World,
 };
 use serde_json::json;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -25,8 +26,10 @@ const DPI: f32 = 150.0;
 pub struct Bench<'a> {
     /// The plugin: a file, a project, or a name.
     pub plugin: &'a str,
-    /// A document or a recording.
-    pub input: &'a Path,
+    /// A document or a recording; without one, the first fixture of the project.
+    pub input: Option<&'a Path>,
+    /// Options of the plugin.
+    pub options: &'a [GivenOption],
     /// Documents.
     pub rounds: u32,
     /// Whether fuel is counted.
@@ -64,30 +67,36 @@ pub fn run(bench: &Bench) -> Result<Exit, Failed> {
     let started = Instant::now();
     let plugin = found.load_any(&runtime)?;
     let load = started.elapsed();
+    let settings = options::settings(std::slice::from_ref(&plugin), bench.options, &[])?;
+    let config = settings.into_iter().next().map(|settings| settings.json);
+    let config = config.unwrap_or_else(|| plugin.manifest().default_config());
+    let input = match bench.input {
+        Some(input) => input.to_owned(),
+        None => fixture(bench.plugin, &plugin)?,
+    };
     let work = match plugin.world() {
-        World::InputAdapter => Work::Document(Source::open(bench.input).or_exit(Exit::Input)?),
+        World::InputAdapter => Work::Document(Source::open(&input).or_exit(Exit::Input)?),
         _ => {
-            let recording = recognise::pages_of(&runtime, bench.input, bench.read, true)?;
+            let recording = recognise::pages_of(&runtime, &input, bench.read, true)?;
             let pages = recording.pages().map_err(|why| Failed::new(Exit::Input, why))?;
             if pages.is_empty() {
-                return Err(Failed::new(
-                    Exit::Input,
-                    format!("{}: it has no pages", bench.input.display()),
-                ));
+                let why = format!("{}: it has none of the pages", input.display());
+                return Err(Failed::new(Exit::Arguments, why));
             }
             Work::Pages(recording.document, pages)
         }
     };
     let mut times = Times::default();
     for _ in 0..bench.rounds {
-        round(&plugin, &limits, &work, &mut times)?;
+        round(&plugin, &config, &limits, &work, &mut times)?;
     }
     let fuel = match bench.count_fuel {
-        true => Some(fuel(&component, &found.name(), &limits, &work)?),
+        true => Some(fuel(&component, &found.name(), &config, &limits, &work)?),
         false => None,
     };
     let report = Report {
         plugin: &plugin,
+        input: &input,
         bytes: component.len(),
         load,
         times: &times,
@@ -100,25 +109,53 @@ pub fn run(bench: &Bench) -> Result<Exit, Failed> {
     Ok(Exit::Ok)
 }
 
+/// What the project of a plugin is tested with first.
+fn fixture(place: &str, plugin: &Plugin) -> Result<PathBuf, Failed> {
+    let project = Path::new(place);
+    let folder = match project.is_dir() {
+        true => project,
+        false => project.parent().unwrap_or(Path::new("")),
+    };
+    let fixtures = test::fixtures(folder).unwrap_or_default();
+    let inputs = fixtures.iter().filter_map(|fixture| match plugin.world() {
+        World::InputAdapter => test::input(fixture),
+        _ => Some(fixture.join(test::PAGES))
+            .filter(|pages| pages.is_file())
+            .or_else(|| test::input(fixture)),
+    });
+    inputs.into_iter().next().ok_or_else(|| {
+        let why = format!(
+            "plugin `{}`: there is nothing to run it over; give a document, or a recording that `ocr-host plugin record` made",
+            plugin.manifest().id
+        );
+        Failed::new(Exit::Arguments, why)
+    })
+}
+
 /// One document.
-fn round(plugin: &Arc<Plugin>, limits: &Limits, work: &Work, times: &mut Times) -> Result<(), Failed> {
+fn round(
+    plugin: &Arc<Plugin>,
+    config: &str,
+    limits: &Limits,
+    work: &Work,
+    times: &mut Times,
+) -> Result<(), Failed> {
     let context = Context {
         limits: limits.clone(),
         grants: Grants::ALL,
         ..Context::default()
     };
     let folder = tempfile::tempdir().or_exit(Exit::FileAccess)?;
-    let config = plugin.manifest().default_config();
     let ended = match work {
-        Work::Document(source) => adapt(plugin, &context, source, config, times),
+        Work::Document(source) => adapt(plugin, &context, source, config.to_owned(), times),
         Work::Pages(document, pages) if plugin.world() == World::PageProcessor => {
-            process(plugin, &context, document, pages, &config, times)
+            process(plugin, &context, document, pages, config, times)
         }
         Work::Pages(document, pages) => {
             let output = DocumentOutput::begin(folder.path(), "bench").or_exit(Exit::FileAccess)?;
             let place = output.formatter(&plugin.manifest().extensions[0]);
             let started = Instant::now();
-            let opened = FormatterSession::open(plugin, &context, document, &config, place);
+            let opened = FormatterSession::open(plugin, &context, document, config, place);
             times.open.push(started.elapsed());
             opened.and_then(|mut session| {
                 for (n, page) in pages.iter().enumerate() {
@@ -186,12 +223,12 @@ fn adapt(
 }
 
 /// WASM instructions of one round.
-fn fuel(component: &[u8], name: &str, limits: &Limits, work: &Work) -> Result<u64, Failed> {
+fn fuel(component: &[u8], name: &str, config: &str, limits: &Limits, work: &Work) -> Result<u64, Failed> {
     let runtime = Runtime::counting_fuel(limits)
         .map_err(|e| Failed::new(Exit::Other, format!("the component runtime can't start: {e:#}")))?;
     let plugin = runtime.load(name, component).or_exit(Exit::Arguments)?;
     let mut times = Times::default();
-    round(&plugin, limits, work, &mut times)?;
+    round(&plugin, config, limits, work, &mut times)?;
     Ok(times.usage.fuel)
 }
 
@@ -223,6 +260,7 @@ fn at(times: &[Duration], share: f64) -> f64 {
 
 struct Report<'a> {
     plugin: &'a Arc<Plugin>,
+    input: &'a Path,
     bytes: usize,
     load: Duration,
     times: &'a Times,
@@ -258,6 +296,7 @@ impl Report<'_> {
             "version": self.plugin.manifest().version,
             "sha256": self.plugin.digest(),
             "bytes": self.bytes,
+            "input": self.input.display().to_string(),
             "load-ms": self.load.as_secs_f64() * 1e3,
             "times": rows,
             "memory-bytes": self.times.usage.memory,
@@ -268,11 +307,12 @@ impl Report<'_> {
     fn print(&self) {
         let m = self.plugin.manifest();
         println!(
-            "{} {}, {} bytes, loaded in {:.1} ms",
+            "{} {}, {} bytes, loaded in {:.1} ms, over {}",
             m.id,
             m.version,
             self.bytes,
-            self.load.as_secs_f64() * 1e3
+            self.load.as_secs_f64() * 1e3,
+            self.input.display()
         );
         println!("{:<11} {:>7} {:>12} {:>12}", "", "count", "p50 us", "p99 us");
         for (name, times) in self.rows().into_iter().filter(|(_, times)| !times.is_empty()) {

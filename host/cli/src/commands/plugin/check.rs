@@ -3,28 +3,31 @@
 //! Errors are what keeps the host from loading it; warnings are what its author would want to know. Only errors make the
 //! exit code 1.
 
+use super::project;
 use crate::exit::{Exit, Failed};
-use crate::plugins::{self, built_in};
-use ocr_runtime::{Interface, Limits, Manifest, World, capabilities, read_component};
+use crate::plugins::{self, Found, built_in};
+use ocr_runtime::{Interface, Limits, Manifest, World, capabilities};
 use std::path::{Path, PathBuf};
 
 /// Components above this take long to load where they were never compiled; Python's take 20 MB.
 const LARGE_BYTES: usize = 32 << 20;
 
-pub fn run(given: &Path) -> Result<Exit, Failed> {
-    let path = match given.is_dir() {
-        true => component_in(given)?,
-        false => given.to_owned(),
-    };
-    let shown = path.display();
-    let component = read_component(&path).map_err(|e| Failed::new(Exit::Arguments, e))?;
+pub fn run(given: &str) -> Result<Exit, Failed> {
+    let found = project::find(given)?;
+    let shown = found.name();
+    let component = found.component()?;
     let runtime = plugins::runtime(&Limits::default())?;
     let checked = runtime.check(&component);
     for error in &checked.errors {
         eprintln!("error: {shown}: {error}");
     }
     if let Some(manifest) = &checked.manifest {
-        for warning in warnings(manifest, &checked.imports, component.len()) {
+        let mut told = warnings(manifest, &checked.imports, component.len());
+        // The built-in ones have their own names by right.
+        if !matches!(found, Found::BuiltIn(_)) {
+            told.extend(taken_names(manifest));
+        }
+        for warning in told {
             eprintln!("warning: {shown}: {warning}");
         }
     }
@@ -110,24 +113,6 @@ fn warnings(manifest: &Manifest, imports: &[Interface], bytes: usize) -> Vec<Str
             wished.replace(' ', "")
         ));
     }
-    for name in manifest.aliases.iter().chain([&manifest.id]) {
-        let taken = plugins::BUILT_IN
-            .iter()
-            .map(|b| b.manifest())
-            .find(|m| m.answers_to(name));
-        if let Some(taken) = taken.filter(|m| m.id != manifest.id) {
-            found.push(format!(
-                "`{name}` means the built-in plugin `{}`; choose another name",
-                taken.id
-            ));
-        }
-    }
-    if built_in(&manifest.id).is_some() {
-        found.push(format!(
-            "`{}` is the name of a built-in plugin, so it can't be installed",
-            manifest.id
-        ));
-    }
     if manifest.media_types.is_empty() && manifest.world != World::PageProcessor {
         found.push("its manifest has no media type; say what it reads or writes".to_owned());
     }
@@ -149,6 +134,30 @@ fn warnings(manifest: &Manifest, imports: &[Interface], bytes: usize) -> Vec<Str
         found.push(format!(
             "it takes {} MiB, which takes long to compile the first time",
             bytes >> 20
+        ));
+    }
+    found
+}
+
+/// Names of its that mean a built-in plugin.
+fn taken_names(manifest: &Manifest) -> Vec<String> {
+    let mut found = Vec::new();
+    for name in manifest.aliases.iter().chain([&manifest.id]) {
+        let taken = plugins::BUILT_IN
+            .iter()
+            .map(|b| b.manifest())
+            .find(|m| m.answers_to(name));
+        if let Some(taken) = taken.filter(|m| m.id != manifest.id) {
+            found.push(format!(
+                "`{name}` means the built-in plugin `{}`; choose another name",
+                taken.id
+            ));
+        }
+    }
+    if built_in(&manifest.id).is_some() {
+        found.push(format!(
+            "`{}` is the name of a built-in plugin, so it can't be installed",
+            manifest.id
         ));
     }
     found

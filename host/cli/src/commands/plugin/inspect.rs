@@ -1,5 +1,6 @@
 //! `ocr-host plugin inspect`: what a component says of itself, what it can ask of the host, and what it gets.
 
+use super::project;
 use crate::exit::{Exit, Failed};
 use crate::plugins;
 use ocr_runtime::manifest::schema::Schema;
@@ -19,7 +20,7 @@ struct Inspected<'a> {
 
 pub fn run(name: &str, as_json: bool, limits: &[String]) -> Result<Exit, Failed> {
     let limits = plugins::limits(limits)?;
-    let found = plugins::find(name)?;
+    let found = project::find(name)?;
     let component = found.component()?;
     let checked = plugins::runtime(&limits)?.check(&component);
     let Some(manifest) = &checked.manifest else {

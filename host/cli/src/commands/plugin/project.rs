@@ -3,6 +3,7 @@
 
 use super::{build, check};
 use crate::exit::Failed;
+use crate::plugins::{self, Found};
 use std::path::{Path, PathBuf};
 
 /// Whether `plugin build` knows what to do with a folder.
@@ -23,4 +24,14 @@ pub fn component(place: &Path, no_build: bool) -> Result<PathBuf, Failed> {
         }
     }
     check::component_in(place)
+}
+
+/// The plugin that an author names to look at it: a built-in or installed one, a file, or a folder with its component. As with
+/// `--plugin`, nothing that lies in the present folder takes a built-in's place.
+pub fn find(name: &str) -> Result<Found, Failed> {
+    let folder = Path::new(name);
+    match plugins::built_in(name).is_none() && folder.is_dir() {
+        true => check::component_in(folder).map(Found::File),
+        false => plugins::find(name),
+    }
 }

@@ -1,6 +1,6 @@
 //! `ocr-host plugin test`: runs a plugin over fixtures and compares what it leaves behind with what is expected.
 //!
-//! A fixture is a folder in `tests/` with recorded pages (`pages.json`) or a document (`input.pdf`), the plugin's options
+//! A fixture is a folder in `tests/` (or `test/`) with recorded pages (`pages.json`) or a document (`input.pdf`), the plugin's options
 //! where it needs any (`options.toml`), and the files that are expected (`expected/`), byte by byte. `--update` writes
 //! those anew. What a plugin says and how it fails are files as well, so both can be expected.
 
@@ -17,7 +17,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-const PAGES: &str = "pages.json";
+/// Recorded pages of a fixture.
+pub const PAGES: &str = "pages.json";
+/// Where fixtures lie in a project; the second is where Node looks for tests.
+const TESTS: [&str; 2] = ["tests", "test"];
 const OPTIONS: &str = "options.toml";
 const EXPECTED: &str = "expected";
 
@@ -53,7 +56,7 @@ pub fn run(place: &Path, how: &How) -> Result<Exit, Failed> {
         true => place.to_owned(),
         false => place.parent().unwrap_or(Path::new("")).to_owned(),
     };
-    let fixtures = fixtures(&folder.join("tests"))?;
+    let fixtures = fixtures(&folder)?;
     let component = project::component(place, how.no_build)?;
     let limits = Limits::default();
     let runtime = plugins::runtime(&limits)?;
@@ -115,17 +118,23 @@ fn name(fixture: &Path) -> String {
         .into_owned()
 }
 
-/// The folders in `tests/` that have something to run a plugin over. Others are somebody else's.
-fn fixtures(tests: &Path) -> Result<Vec<PathBuf>, Failed> {
-    let entries = std::fs::read_dir(tests).into_iter().flatten().flatten();
-    let folders = entries.map(|entry| entry.path()).filter(|path| path.is_dir());
-    let mut found: Vec<PathBuf> = folders
-        .filter(|folder| folder.join(PAGES).is_file() || input(folder).is_some())
+/// The folders in a project's `tests/`, or in the `test/` of JavaScript's, that have something to run a plugin over. Others are
+/// somebody else's.
+pub fn fixtures(project: &Path) -> Result<Vec<PathBuf>, Failed> {
+    let is_fixture = |folder: &PathBuf| folder.join(PAGES).is_file() || input(folder).is_some();
+    let places = TESTS.map(|name| project.join(name));
+    let mut found: Vec<PathBuf> = places
+        .iter()
+        .flat_map(|tests| std::fs::read_dir(tests).into_iter().flatten().flatten())
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir() && is_fixture(path))
         .collect();
     found.sort();
     match found.is_empty() {
         false => Ok(found),
         true => {
+            // Where the project has its tests already.
+            let tests = places.iter().find(|tests| tests.is_dir()).unwrap_or(&places[0]);
             let why = format!(
                 "there is no fixture in {}; record one with `ocr-host plugin record scan.pdf -o {}`",
                 tests.display(),
@@ -137,7 +146,7 @@ fn fixtures(tests: &Path) -> Result<Vec<PathBuf>, Failed> {
 }
 
 /// The document of a fixture: the file called `input`, whatever its ending.
-fn input(fixture: &Path) -> Option<PathBuf> {
+pub fn input(fixture: &Path) -> Option<PathBuf> {
     let entries = std::fs::read_dir(fixture).ok()?.flatten();
     let mut found: Vec<PathBuf> = entries
         .map(|entry| entry.path())
