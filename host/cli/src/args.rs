@@ -66,7 +66,7 @@ pub enum Command {
     },
 }
 
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 pub struct ConvertArgs {
     /// Files, folders, glob patterns, or - for standard input
     #[arg(value_name = "INPUT")]

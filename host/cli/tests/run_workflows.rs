@@ -726,6 +726,29 @@ mod watching {
     }
 
     #[test]
+    fn an_engine_gives_its_place_up_and_comes_back_where_the_new_one_does_not_start() {
+        let toml =
+            |engine: &str| format!("model = 'ppocr'\n{engine}\n[workflow.w]\noutput = 'out'\nto = ['md']\n");
+        let folder = folder(&toml("jobs = 1"));
+        let (at, out) = (folder.path(), folder.path().join("out"));
+        let watching = Watching::start(at, &["run", "w", "--watch", "in"]);
+        until("the file that was there is read", || {
+            out.join("report.json").exists()
+        });
+        // It wants a model that is not there; nothing is under way, so the engine of before has gone by then.
+        write(at, "ocr-host.toml", &toml("rescue = 'on'"));
+        watching.says("the new configuration is not taken up");
+        watching.says("the small recogniser is not there");
+        std::fs::copy(example("receipt.png"), at.join("in/second.png")).unwrap();
+        until("work goes on", || out.join("second.md").exists());
+        write(at, "ocr-host.toml", &toml("jobs = 2"));
+        watching.says("the configuration was read again");
+        std::fs::copy(example("receipt.png"), at.join("in/third.png")).unwrap();
+        until("the new engine reads", || out.join("third.md").exists());
+        assert_eq!(watching.end(), 130);
+    }
+
+    #[test]
     fn a_plugin_is_replaced_while_a_document_is_under_way() {
         let folder = folder("model = 'ppocr'\n[workflow.w]\noutput = 'out'\nplugin = ['mine.wasm']\n");
         let (at, out) = (folder.path(), folder.path().join("out"));

@@ -164,10 +164,13 @@ impl Job<'_> {
     fn watch(&self) -> Result<(), Failed> {
         let mut watches: Vec<Watch> = self.now().lanes.iter().map(|_| Watch::default()).collect();
         let mut looked_at = self.now().stamps.clone();
+        // Whether a new engine waits for the old one's documents to end.
+        let mut lacks_room = false;
         self.say(Voice::Normal, "note: watching; interrupt it to end");
         while !self.fixed.cancel.is_cancelled() {
-            if have_changed(&looked_at) {
-                looked_at = self.reload(looked_at);
+            if have_changed(&looked_at) || lacks_room && self.queue.is_idle() {
+                looked_at = self.reload(looked_at)?;
+                lacks_room = self.now().lacked_room();
             }
             let generation = self.now();
             for (at, (lane, watch)) in generation.lanes.iter().zip(&mut watches).enumerate() {
@@ -194,26 +197,41 @@ impl Job<'_> {
 
     /// Takes up a changed configuration, or tells what is wrong with it and goes on as before. Answers the files to look
     /// at from now on.
-    fn reload(&self, before: Stamps) -> Stamps {
+    fn reload(&self, before: Stamps) -> Result<Stamps, Failed> {
         let old = self.now();
         // Before anything is read: what changes meanwhile is a change.
         let seen = old.look_again(&before);
-        let loaded = Generation::load(&self.fixed, Some(&old), |_| unreachable!("the display is kept"));
-        match loaded {
+        let before = Some((&*old, &self.queue));
+        let loaded = Generation::load(&self.fixed, before, |_| unreachable!("the display is kept"));
+        let stamps = match loaded {
             Ok(new) => {
                 for (at, lane) in new.lanes.iter().enumerate() {
                     self.queue.set_tenant(at, lane.plan.tenant.clone());
                 }
                 let stamps = new.stamps.clone();
-                *self.now.lock().expect("no thread panics while it looks") = Arc::new(new);
+                self.take_up(new);
                 old.display().reloaded(None);
-                stamps
+                Ok(stamps)
             }
             Err(Failed { error, .. }) => {
                 old.display().reloaded(Some(&format!("{error:#}")));
-                seen
+                match old.started_again() {
+                    Ok(None) => Ok(seen),
+                    Ok(Some(again)) => {
+                        self.take_up(again);
+                        Ok(seen)
+                    }
+                    Err(failed) => Err(failed),
+                }
             }
-        }
+        };
+        self.queue.release();
+        stamps
+    }
+
+    /// Documents begin with these plans from now on.
+    fn take_up(&self, new: Generation) {
+        *self.now.lock().expect("no thread panics while it looks") = Arc::new(new);
     }
 
     fn say(&self, voice: Voice, line: &str) {

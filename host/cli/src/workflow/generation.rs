@@ -2,6 +2,7 @@
 //! began with.
 
 use super::lane::{Lane, refuse_flags};
+use super::queue::Queue;
 use super::quota::Counters;
 use super::watch::{Stamps, stamp};
 use crate::args::{ConvertArgs, RunArgs};
@@ -17,13 +18,15 @@ use crate::prepared::{Prepared, Ready, Run, sinks};
 use crate::progress::Display;
 use crate::stream::Stream;
 use clap::ArgMatches;
-use ocr_engine::Engine;
+use ocr_engine::{Engine, EngineHandle};
 use ocr_model_deepseek::TextSink;
 use ocr_runtime::{CancelFlag, Runtime};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::sync::{Arc, Mutex};
 
 /// Plans for all tenants, and what they run on.
+#[derive(Clone)]
 pub struct Generation {
     pub lanes: Vec<Lane>,
     pub args: ConvertArgs,
@@ -33,9 +36,14 @@ pub struct Generation {
     /// The files that it was made of, as they were before they were read.
     pub stamps: Stamps,
     path: PathBuf,
-    engine: Arc<Engine>,
+    /// Shared by all that have it; `None` once it was stopped.
+    engine: Arc<Mutex<Option<Engine>>>,
     /// What the engine was started with.
     engine_settings: String,
+    choice: Choice,
+    streams: bool,
+    /// Whether an engine that was to take the place of this one had no room beside it.
+    lacked_room: Arc<AtomicBool>,
     runtime: Arc<Runtime>,
     counters: Vec<Arc<Counters>>,
     pub display: Arc<Display>,
@@ -50,12 +58,15 @@ pub struct Fixed<'a> {
 
 impl Generation {
     /// Reads the configuration file and starts what it asks for; `before` lends its engine where the new one would be
-    /// the same, and what tenants have used.
+    /// the same, and what tenants have used. Where it would be another and nothing of the queue is under way, the queue is
+    /// held and the old engine stopped first: two may have no room.
     pub fn load(
         fixed: &Fixed,
-        before: Option<&Generation>,
+        before: Option<(&Generation, &Queue)>,
         show: impl FnOnce(&ConvertArgs) -> Arc<Display>,
     ) -> Result<Self, Failed> {
+        let queue = before.map(|(_, queue)| queue);
+        let before = before.map(|(before, _)| before);
         let path = match before {
             Some(before) => Some(before.path.clone()),
             None => config::find(fixed.args.convert.config.as_deref()),
@@ -113,20 +124,29 @@ impl Generation {
             None => show(&args),
         };
         tell(&display, &chosen, &prepared);
+        let forces = forced.iter().any(|forced| !forced.is_empty());
+        let streams = args.recognition.stream && !forces && chosen.choice.writes();
         let engine = match before {
             Some(before) if before.engine_settings == settings => before.engine.clone(),
             _ => {
-                let forces = forced.iter().any(|forced| !forced.is_empty());
-                let stream = args.recognition.stream && !forces && chosen.choice.writes();
-                let sink = || -> Arc<dyn TextSink> { Arc::new(Stream::new(std::io::stderr(), true)) };
-                Arc::new(model::start(&args, &chosen.choice, stream.then(sink))?)
+                let is_alone = before.is_none() || queue.is_some_and(Queue::hold);
+                if let (Some(before), true) = (before, is_alone) {
+                    before.stop();
+                }
+                let started = start(&args, &chosen.choice, streams);
+                let engine = started.map_err(|failed| match before {
+                    Some(before) if !is_alone => before.lacks_room(failed),
+                    _ => failed,
+                })?;
+                Arc::new(Mutex::new(Some(engine)))
             }
         };
+        let handle = handle(&engine)?;
         let run = Run {
             args: &args,
             choice: &chosen.choice,
-            engine: engine.handle(),
-            // Sinks name files by it; what comes later makes them several.
+            engine: handle,
+            // Until they are counted; those that are waited for are several.
             documents: usize::MAX,
             pdf: pdf::service(args.pdfium.as_deref(), &prepared.limits)?,
             cancel: fixed.cancel,
@@ -180,10 +200,20 @@ impl Generation {
             path: file.source.path.clone(),
             engine,
             engine_settings: settings,
+            choice: chosen.choice,
+            streams,
+            lacked_room: Arc::default(),
             runtime,
             counters,
             display,
         })
+    }
+
+    /// Tells native writers how many documents each lane has: they name files by it.
+    pub fn count(&mut self, documents: &[Vec<Input>]) {
+        for (lane, documents) in self.lanes.iter_mut().zip(documents) {
+            lane.plan.sinks = sinks(&self.args, &self.formatters, documents.len());
+        }
     }
 
     /// Present stamps of the files that are looked at, and of those that the configuration names now.
@@ -197,6 +227,41 @@ impl Generation {
         stamps
     }
 
+    /// Gives the engine's memory back. Nothing may be under way.
+    fn stop(&self) {
+        self.engine
+            .lock()
+            .expect("no thread panics while it holds the engine")
+            .take();
+    }
+
+    /// The same with its engine started anew, if it was stopped for one that did not start.
+    pub fn started_again(&self) -> Result<Option<Self>, Failed> {
+        if handle(&self.engine).is_ok() {
+            return Ok(None);
+        }
+        let engine = start(&self.args, &self.choice, self.streams)?;
+        let mut again = self.clone();
+        for lane in &mut again.lanes {
+            lane.plan.engine = engine.handle();
+        }
+        again.engine = Arc::new(Mutex::new(Some(engine)));
+        Ok(Some(again))
+    }
+
+    /// What is said where another engine did not start beside the one at work.
+    fn lacks_room(&self, failed: Failed) -> Failed {
+        self.lacked_room.store(true, SeqCst);
+        let why = "the engine of before is still at work, and there may be no room for two; this is tried again once \
+                   nothing is under way";
+        Failed::new(failed.exit, format!("{:#}; {why}", failed.error))
+    }
+
+    /// Whether another engine had no room beside this one since this was asked.
+    pub fn lacked_room(&self) -> bool {
+        self.lacked_room.swap(false, SeqCst)
+    }
+
     /// What the user sees.
     pub fn display(&self) -> &Display {
         &self.display
@@ -208,15 +273,21 @@ impl Generation {
     }
 }
 
+/// Starts an engine; its text goes to standard error where that was asked for.
+fn start(args: &ConvertArgs, choice: &Choice, streams: bool) -> Result<Engine, Failed> {
+    let sink = || -> Arc<dyn TextSink> { Arc::new(Stream::new(std::io::stderr(), true)) };
+    model::start(args, choice, streams.then(sink))
+}
+
+/// What hands pages to an engine that runs.
+fn handle(engine: &Mutex<Option<Engine>>) -> Result<EngineHandle, Failed> {
+    let engine = engine.lock().expect("no thread panics while it holds the engine");
+    let stopped = || Failed::new(Exit::Other, "the engine was stopped");
+    engine.as_ref().map(Engine::handle).ok_or_else(stopped)
+}
+
 /// The tenants of the command line, each once.
 fn tenants<'a>(file: &'a File, args: &RunArgs) -> Result<Vec<&'a Tenant>, Failed> {
-    /// Tells native writers how many documents each lane has: they name files by it.
-    pub fn count(&mut self, documents: &[Vec<Input>]) {
-        for (lane, documents) in self.lanes.iter_mut().zip(documents) {
-            lane.plan.sinks = sinks(&self.args, &self.formatters, documents.len());
-        }
-    }
-
     let mut found: Vec<&Tenant> = Vec::new();
     for name in &args.tenant {
         let tenant = tenant(Some(file), name)?;

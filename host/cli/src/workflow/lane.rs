@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 /// A tenant's part of a run, or the whole of one without tenants.
+#[derive(Clone)]
 pub struct Lane {
     pub tenant: Option<String>,
     pub plan: Plan,
@@ -47,11 +48,11 @@ impl Lane {
         counters: Arc<Counters>,
     ) -> Result<Self, Failed> {
         let name = &tenant.name.text;
-        let place = |at: usize| file.source.line(at);
         let run = &Run {
             pdf: run.pdf.as_ref().map(|pdf| pdf.of(name)),
             ..run.clone()
         };
+        let place = |at: usize| file.source.line(at);
         for ready in prepared.all() {
             trusts(tenant, &ready.given.plugin).map_err(|why| {
                 let why = format!("{why} ({})", place(tenant.name.at.start));
@@ -67,8 +68,8 @@ impl Lane {
         });
         let cut = |context: &mut Context| {
             context.limits = limits.clone();
-            context.grants = allowed.map_or(context.grants, |allowed| context.grants.and(allowed));
             context.party = name.as_str().into();
+            context.grants = allowed.map_or(context.grants, |allowed| context.grants.and(allowed));
         };
         let mut plan = prepared.plan(run)?;
         let force = |forced: &ForcedPlugin| ProcessorPlan {

@@ -36,6 +36,8 @@ pub struct Queue {
 struct State {
     lanes: Vec<Lane>,
     is_closed: bool,
+    /// Whether nothing is handed out for now.
+    is_held: bool,
 }
 
 struct Lane {
@@ -65,6 +67,7 @@ impl Queue {
             state: Mutex::new(State {
                 lanes: tenants.into_iter().map(lane).collect(),
                 is_closed: false,
+                is_held: false,
             }),
             changed: Condvar::new(),
             at_a_time,
@@ -93,6 +96,24 @@ impl Queue {
         self.state().lanes[lane].tenant = tenant;
     }
 
+    /// Hands out nothing from now on, if nothing is under way; whether that is so.
+    pub fn hold(&self) -> bool {
+        let mut state = self.state();
+        state.is_held = state.lanes.iter().all(|lane| lane.under_way == 0);
+        state.is_held
+    }
+
+    /// Goes on after a hold.
+    pub fn release(&self) {
+        self.state().is_held = false;
+        self.changed.notify_all();
+    }
+
+    /// Whether nothing is under way.
+    pub fn is_idle(&self) -> bool {
+        self.state().lanes.iter().all(|lane| lane.under_way == 0)
+    }
+
     /// No more documents come.
     pub fn close(&self) {
         self.state().is_closed = true;
@@ -103,7 +124,9 @@ impl Queue {
     pub fn pop(&self) -> Option<Taken> {
         let mut state = self.state();
         loop {
-            if let Some(at) = state.next(self.at_a_time) {
+            if !state.is_held
+                && let Some(at) = state.next(self.at_a_time)
+            {
                 let lane = &mut state.lanes[at];
                 let (order, document) = lane.waiting.pop_front()?;
                 lane.under_way += 1;
@@ -268,6 +291,22 @@ mod tests {
         push(1, 4);
         let taken: Vec<usize> = (0..8).map(|_| read(&queue)).collect();
         assert!(taken.windows(3).all(|three| three != [0, 0, 0]), "{taken:?}");
+    }
+
+    #[test]
+    fn nothing_is_handed_out_while_the_engine_is_changed() {
+        let queue = filled(&[Tenant::named("a")], 2);
+        let taken = queue.pop().unwrap();
+        assert!(!queue.hold() && !queue.is_idle(), "something is under way");
+        done(&queue, taken);
+        assert!(queue.hold() && queue.is_idle());
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| queue.pop().is_some());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            assert!(!waits.is_finished());
+            queue.release();
+            assert!(waits.join().unwrap());
+        });
     }
 
     #[test]
