@@ -426,3 +426,44 @@ fn grants_and_names_that_mean_nothing_are_refused() {
         "calls itself `markdown-out`, which is a built-in plugin",
     );
 }
+
+#[test]
+fn documents_inside_documents_are_named_unless_a_processor_withholds() {
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("all.zip");
+    let mut zip = zip::ZipWriter::new(std::fs::File::create(&archive).unwrap());
+    for (name, bytes) in [
+        ("anna-muster.png", &b"\x89PNG\r\n\x1a\n but broken"[..]),
+        ("receipt.png", &std::fs::read(example("receipt.png")).unwrap()),
+    ] {
+        zip.start_file(name, zip::write::SimpleFileOptions::default())
+            .unwrap();
+        std::io::Write::write_all(&mut zip, bytes).unwrap();
+    }
+    zip.finish().unwrap();
+    let archive = archive.display().to_string();
+    let plain = run(&[], &[&archive, "-o", "out"]);
+    assert_eq!(plain.code, 20, "{}", plain.err);
+    let said = plain.report()["documents"][0]["pages"][0]["diagnostics"].to_string();
+    assert!(said.contains("all.zip/anna-muster.png"), "{said}");
+    let redacted = run(
+        &[],
+        &[
+            &archive,
+            "-o",
+            "out",
+            "--to",
+            "md,html,json",
+            "--plugin",
+            "redact",
+            "--plugin-opt",
+            "redact.terms=muster",
+        ],
+    );
+    assert_eq!(redacted.code, 20, "{}", redacted.err);
+    let everything = redacted.everything();
+    assert!(
+        everything.contains("part-1.png") && !everything.contains("anna-muster"),
+        "{everything}"
+    );
+}

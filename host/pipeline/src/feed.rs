@@ -65,6 +65,8 @@ pub(crate) struct Feed<'a> {
 struct Walk<'a> {
     plan: &'a Plan,
     heard: Arc<dyn PluginEvents>,
+    /// The user's document.
+    name: String,
     /// Where the next page goes in the output.
     index: u32,
     /// Pages counted so far, those that nobody wants among them.
@@ -98,6 +100,7 @@ impl<'a> Feed<'a> {
             walk: Walk {
                 plan,
                 heard,
+                name: source.name().to_owned(),
                 index: 0,
                 number: 0,
                 inner: 0,
@@ -193,13 +196,17 @@ impl<'a> Walk<'a> {
     /// Sends the wanted pages of a document inside `outer`.
     fn embedded(&mut self, source: &Source, outer: &Opened<'a>, to: &SyncSender<Fed>) -> Flow {
         self.inner += 1;
-        // Adapters quote names in what they say, and no redaction reaches them there: they are told an ending.
+        // Adapters quote names in what they say, and no redaction reaches them there: where one is made, they are told an
+        // ending.
         let neutral = neutral_name(self.inner, source.name());
         let hidden = self.hides_names.then_some(neutral.as_str());
-        let part = Some(part_name(outer, hidden.unwrap_or(source.name())));
-        let source = &source
-            .window(&neutral, 0, source.len())
-            .expect("all of it is in it");
+        let part = part_name(outer, hidden.unwrap_or(source.name()));
+        let name = match self.hides_names {
+            true => neutral,
+            false => format!("{}/{part}", self.name),
+        };
+        let part = Some(part);
+        let source = &source.window(name, 0, source.len()).expect("all of it is in it");
         let started = Instant::now();
         let refuse = |walk: &mut Self, code: &str, why: String| {
             let why = format!("a document inside the document was not read: {why}");
@@ -219,6 +226,10 @@ impl<'a> Walk<'a> {
         if source.is_empty() {
             return refuse(self, "invalid-input", "it is empty".into());
         }
+        if let Err(why) = self.plan.gate.input(source.len()) {
+            let _ = to.send(Fed::Broken(why));
+            return Flow::Ends;
+        }
         let events: Arc<dyn PluginEvents> = Arc::new(Counted {
             events: self.heard.clone(),
             before: self.number,
@@ -226,10 +237,6 @@ impl<'a> Walk<'a> {
         let opened = surest(self.plan, source, &events).and_then(|adapter| {
             let opened = Opened::open(self.plan, adapter, source, events);
             let mut opened = opened.map_err(|e| Failure::from(&e))?;
-        if let Err(why) = self.plan.gate.input(source.len()) {
-            let _ = to.send(Fed::Broken(why));
-            return Flow::Ends;
-        }
             opened.info().map_err(|e| Failure::from(&e))?;
             Ok(opened)
         });
