@@ -6,6 +6,7 @@
 use super::sources::{self, Sources};
 use super::{javascript, manifest_of, python, world};
 use crate::manifest::Manifest;
+use crate::producers;
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +20,16 @@ pub enum Script {
     Python,
     /// By componentize-qjs.
     JavaScript,
+}
+
+impl Script {
+    /// Its name, and that of what makes components of it.
+    fn labels(self) -> (&'static str, &'static str) {
+        match self {
+            Script::Python => ("Python", "componentize-py"),
+            Script::JavaScript => ("JavaScript", "componentize-qjs"),
+        }
+    }
 }
 
 /// A plugin project in one of them.
@@ -97,7 +108,11 @@ impl ScriptProject {
             Script::JavaScript => javascript::build(self, &tool, kit)?,
         };
         world::check(&made, self.manifest.world)?;
-        let mut component = crate::encode(&made, &self.manifest)?;
+        let component = crate::encode(&made, &self.manifest)?;
+        let (language, name) = self.language.labels();
+        // `componentize-py 0.25.1`, as it states it.
+        let version = tool.version.split_whitespace().next_back().unwrap_or_default();
+        let mut component = producers::mark(&component, language, name, version)?;
         sources::mark(&mut component, &digest);
         Ok(Built::Component(component))
     }

@@ -132,11 +132,14 @@ impl Inspected<'_> {
             "also imports",
             &others.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>(),
         );
-        let made = self.producers.iter().map(|(field, entry)| match field.as_str() {
-            "language" => entry.trim().to_owned(),
-            field => format!("{field} {}", entry.trim()),
-        });
-        list("made with", &made.collect::<Vec<_>>());
+        let (languages, tools): (Vec<_>, Vec<_>) =
+            self.producers.iter().partition(|(field, _)| field == "language");
+        let languages = languages.into_iter().map(|(_, entry)| entry.trim().to_owned());
+        list("written in", &languages.collect::<Vec<_>>());
+        let tools = tools
+            .into_iter()
+            .map(|(field, entry)| format!("{field} {}", entry.trim()));
+        list("made with", &tools.collect::<Vec<_>>());
         println!("size         {} bytes", self.bytes);
         println!("sha256       {}", self.sha256);
         println!("limits       --plugin-limit NAME=VALUE sets them");
