@@ -272,6 +272,23 @@ pub fn known_manifests(others: &[String]) -> Vec<Manifest> {
     built_in.chain(installed.chain(others).filter_map(read)).collect()
 }
 
+/// What the plugins say of themselves that a run names, its formats among them. One that can't be read is left out.
+pub fn manifests(args: &ConvertArgs) -> Vec<Manifest> {
+    let known = known_manifests(&[]);
+    let usual = ["md".to_owned()];
+    let formats = match args.to.is_empty() && args.plugin.is_empty() && args.compat.is_none() {
+        true => &usual[..],
+        false => &args.to[..],
+    };
+    let format = |name: &String| {
+        let is_meant = |m: &&Manifest| m.world == World::OutputFormatter && m.answers_to(name.trim());
+        known.iter().find(is_meant).cloned()
+    };
+    let plugin = |name: &String| Manifest::read(&find(name).ok()?.component().ok()?).ok();
+    let formats = formats.iter().filter_map(format);
+    formats.chain(args.plugin.iter().filter_map(plugin)).collect()
+}
+
 /// Loads the plugin that `--plugin NAME` means.
 pub fn load(runtime: &Runtime, name: &str) -> Result<Arc<Plugin>, Failed> {
     let found = find(name)?;

@@ -93,7 +93,7 @@ fn a_file_without_faults_is_silent_on_standard_error() {
     refused(
         tempfile::tempdir().unwrap().path(),
         &["config", "check"],
-        5,
+        9,
         &["--config FILE"],
     );
     // Whoever needs a file that is not there ends alike.
@@ -143,13 +143,22 @@ fn what_holds_is_shown_with_where_it_comes_from() {
             .collect::<Vec<_>>()
             .join(" ")
     };
-    assert_eq!(line("dpi"), "300 ocr-host.toml:5");
+    assert_eq!(line("dpi"), "300 ocr-host.toml:5 [workflow.w]");
     assert_eq!(line("model"), "ppocr ocr-host.toml:2");
     assert_eq!(line("jobs"), "2 command line");
     assert_eq!(line("device"), "cpu environment, OCR_HOST_DEVICE");
     assert_eq!(line("mode"), "gundam default");
     assert_eq!(line("pdf-password"), "(set) ocr-host.toml:3");
-    assert_eq!(line("quota.pages"), "7 ocr-host.toml:10");
+    assert_eq!(line("quota.pages"), "7 ocr-host.toml:10 [tenant.a]");
+    // A tenant's folder as its files get it, and options that nobody has set.
+    let output = "output  out/w  ocr-host.toml:8 [tenant.a], and the workflow's name";
+    let words = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(shown.lines().any(|line| words(line) == words(output)), "{shown}");
+    let default = "plugin-opt markdown-out.images=auto default of markdown-out";
+    assert!(
+        shown.lines().any(|line| words(line).starts_with(default)),
+        "{shown}"
+    );
     assert_eq!(line("weight"), "1 default");
     assert!(!shown.contains("hunter2"));
 }

@@ -47,7 +47,11 @@ pub fn show(args: &ShowArgs, given: &ArgMatches) -> Result<Exit, Failed> {
         tenants.push(tenant(file.as_ref(), name)?);
     }
     let settled = config::settle(given, file.as_ref(), workflow)?;
-    print!("{}", config::show(&settled, file.as_ref(), workflow, &tenants));
+    let plugins = plugins::manifests(&settled.args);
+    print!(
+        "{}",
+        config::show(&settled, file.as_ref(), workflow, &tenants, &plugins)
+    );
     Ok(Exit::Ok)
 }
 

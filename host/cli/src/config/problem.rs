@@ -40,6 +40,30 @@ impl Source {
     }
 }
 
+impl Source {
+    /// `ocr-host.toml:12 [workflow.papers]`: the same with the table that it stands in, none at the head.
+    pub fn line_in_table(&self, at: usize) -> String {
+        let before = self.text.get(..at).unwrap_or(&self.text);
+        let line = self.text[before.len()..].lines().next().unwrap_or_default();
+        // The line itself may be the table's, where its name is the place.
+        let begin = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let own = format!("{}{line}", &before[begin..]);
+        let lines = before[..begin].lines().chain([own.as_str()]);
+        let table = lines.filter_map(table_header).next_back();
+        let table = table.map(|table| format!(" {table}")).unwrap_or_default();
+        self.line(at) + &table
+    }
+}
+
+/// The header of a table in a line. An array's items may begin with a bracket too, but not with a bare word.
+fn table_header(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let name = line.trim_start_matches('[');
+    let end = line.rfind(']')? + 1;
+    let is_header = line.starts_with('[') && name.starts_with(|c: char| c.is_ascii_alphabetic());
+    is_header.then(|| &line[..end])
+}
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Weight {

@@ -1,22 +1,26 @@
-//! `config show`: what holds for a run, key by key, and where each value comes from.
+//! `config show`: what holds for a run, key by key, and where each value comes from: a flag, a variable, a line with its
+//! table, or the default, of the program or of a plugin.
 
 use super::file::{Bound, File, Tenant, Workflow};
 use super::keys::{Kind, Section};
 use super::read::as_flag;
 use super::settle::{Origin, Settled};
+use crate::options::GivenOption;
+use ocr_runtime::Manifest;
 use std::fmt::{Display, Write};
 
 /// A line: key, value, origin.
 type Line = (String, String, String);
 
-/// All that holds, for the tenants named as well.
+/// All that holds, for the tenants named as well; `plugins` are those of the run.
 pub fn show(
     settled: &Settled,
     file: Option<&File>,
     workflow: Option<&Workflow>,
     tenants: &[&Tenant],
+    plugins: &[Manifest],
 ) -> String {
-    let place = |at: usize| file.map(|file| file.source.line(at)).unwrap_or_default();
+    let place = |at: usize| file.map(|file| file.source.line_in_table(at)).unwrap_or_default();
     let typed = settled
         .args
         .inputs
@@ -27,19 +31,62 @@ pub fn show(
         let named = workflow.settings.items("inputs").iter();
         inputs.extend(named.map(|item| (item.text.clone(), place(item.at.start))));
     }
-    let inputs = inputs
+    let inputs: Vec<Line> = inputs
         .into_iter()
-        .map(|(input, origin)| ("inputs".to_owned(), plain(&input), origin));
-    let mut shown = table(&inputs.chain(settings(settled, &place)).collect::<Vec<Line>>());
+        .map(|(input, origin)| ("inputs".to_owned(), plain(&input), origin))
+        .collect();
+    let options = default_options(settled, plugins);
+    let lines = inputs
+        .iter()
+        .cloned()
+        .chain(settings(settled, &place))
+        .chain(options);
+    let mut shown = table(&lines.collect::<Vec<Line>>());
     for tenant in tenants {
-        let _ = write!(
-            shown,
-            "\n[tenant.{}]\n{}",
-            tenant.name.text,
-            table(&of_tenant(tenant, &place))
-        );
+        let mut lines = Vec::new();
+        if let (Some(output), Some(workflow)) = (&tenant.output, workflow) {
+            let folder = file.map(|file| file.source.folder().join(&output.text));
+            let folder = folder.unwrap_or_default().join(&workflow.name.text);
+            let origin = format!("{}, and the workflow's name", place(output.at.start));
+            lines.push(("output".to_owned(), plain(&folder.to_string_lossy()), origin));
+        }
+        if tenant.inputs.is_empty() {
+            lines.extend(inputs.iter().cloned());
+        }
+        let own = of_tenant(tenant, &place).into_iter();
+        lines.extend(own.filter(|line| workflow.is_none() || line.0 != "output"));
+        let _ = write!(shown, "\n[tenant.{}]\n{}", tenant.name.text, table(&lines));
     }
     shown
+}
+
+/// Options of a run's plugins that nobody has set.
+fn default_options(settled: &Settled, plugins: &[Manifest]) -> Vec<Line> {
+    let set = settled.settings.iter().filter(|s| s.key.name == "plugin-opt");
+    let set: Vec<GivenOption> = set
+        .filter_map(|setting| match &setting.option {
+            Some(option) => Some(option.clone()),
+            None => GivenOption::from_flag(setting.value.as_ref()?.to_str()?).ok(),
+        })
+        .collect();
+    let mut lines = Vec::new();
+    for manifest in plugins {
+        let is_set = |key: &str| {
+            let mine =
+                |option: &&GivenOption| option.plugin.as_deref().is_none_or(|p| manifest.answers_to(p));
+            set.iter().filter(mine).any(|option| option.key == key)
+        };
+        let options = manifest.options();
+        for (key, schema) in options.properties().iter().filter(|(key, _)| !is_set(key)) {
+            let value = match &schema.default {
+                Some(default) => format!("{}.{key}={}", manifest.id, as_flag(default)),
+                None => format!("{}.{key} is not set", manifest.id),
+            };
+            let origin = format!("default of {} {}", manifest.id, manifest.version);
+            lines.push(("plugin-opt".to_owned(), plain(&value), origin));
+        }
+    }
+    lines
 }
 
 fn settings(settled: &Settled, place: &dyn Fn(usize) -> String) -> Vec<Line> {
