@@ -158,7 +158,9 @@ impl Found {
 /// The folder of a pattern that was typed in full.
 fn before_pattern(pattern: &Path) -> PathBuf {
     let is_typed = |part: &Component| !part.as_os_str().to_string_lossy().contains(['*', '?', '[']);
-    pattern.components().take_while(is_typed).collect()
+    // What matches has no `./` before it.
+    let parts = pattern.components().filter(|part| *part != Component::CurDir);
+    parts.take_while(is_typed).collect()
 }
 
 /// Files below `folder`, sorted, with their folder relative to where the walk began. Links to folders are not
@@ -289,6 +291,16 @@ mod tests {
         let pattern = [format!("{}/*.png", folder.path().display())];
         let matched = expand(&pattern, &[], None).unwrap();
         assert_eq!((matched.len(), &*matched[0].root), (1, folder.path()));
+        for here in [
+            "./src/*.rs",
+            "src/*.rs",
+            "./src",
+            "./src/main.rs",
+            "../cli/src/main.rs",
+        ] {
+            let found = expand(&[here.into()], &["rs".into()], None).unwrap();
+            assert!(found.iter().all(|input| input.open_below().is_ok()), "{here}");
+        }
         assert_eq!(
             expand(&["no*where".into()], &[], None).unwrap_err().exit,
             Exit::Input
