@@ -256,7 +256,7 @@ fn what_a_plugin_says_of_its_options_has_their_line() {
     let toml = "plugin = ['redact']\nto = ['md']\n\n[plugin-opt.redact]\nkinds = 'email'\npatterns = '('\n";
     std::fs::write(folder.join("ocr-host.toml"), toml).unwrap();
     let ran = run(folder, &[&example("receipt.png")]);
-    assert_eq!(ran.code, 1, "{}", ran.err);
+    assert_eq!(ran.code, 9, "{}", ran.err);
     assert!(
         ran.err.contains("ocr-host.toml, line 6: setting `patterns`"),
         "{}",
