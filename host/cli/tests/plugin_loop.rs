@@ -300,8 +300,9 @@ fn costs_are_measured() {
         1,
         &["it has none of the pages"],
     );
+    let nowhere = tempfile::tempdir().unwrap();
     refused(
-        folder,
+        nowhere.path(),
         &["plugin", "bench", "markdown-out"],
         1,
         &["there is nothing to run it over"],

@@ -82,7 +82,7 @@ mod tests {
         assert_eq!(
             producers(&marked),
             [
-                entry("language", "Python "),
+                entry("language", "Python"),
                 entry("processed-by", "componentize-py 0.25.1")
             ]
         );

@@ -99,7 +99,7 @@ impl Queue {
     /// Hands out nothing from now on, if nothing is under way; whether that is so.
     pub fn hold(&self) -> bool {
         let mut state = self.state();
-        state.is_held = state.lanes.iter().all(|lane| lane.under_way == 0);
+        state.is_held = state.is_idle();
         state.is_held
     }
 
@@ -111,7 +111,7 @@ impl Queue {
 
     /// Whether nothing is under way.
     pub fn is_idle(&self) -> bool {
-        self.state().lanes.iter().all(|lane| lane.under_way == 0)
+        self.state().is_idle()
     }
 
     /// No more documents come.
@@ -197,6 +197,10 @@ impl Lane {
 }
 
 impl State {
+    fn is_idle(&self) -> bool {
+        self.lanes.iter().all(|lane| lane.under_way == 0)
+    }
+
     /// Where a lane starts that had nothing to do: with what it was given, or level with the least served of those of its
     /// priority that have documents, or, where nobody has, with the most served of them.
     fn level(&self, lane: usize) -> u64 {

@@ -117,13 +117,13 @@ fn fixture(place: &str, plugin: &Plugin) -> Result<PathBuf, Failed> {
         false => project.parent().unwrap_or(Path::new("")),
     };
     let fixtures = test::fixtures(folder).unwrap_or_default();
-    let inputs = fixtures.iter().filter_map(|fixture| match plugin.world() {
+    let mut inputs = fixtures.iter().filter_map(|fixture| match plugin.world() {
         World::InputAdapter => test::input(fixture),
         _ => Some(fixture.join(test::PAGES))
             .filter(|pages| pages.is_file())
             .or_else(|| test::input(fixture)),
     });
-    inputs.into_iter().next().ok_or_else(|| {
+    inputs.next().ok_or_else(|| {
         let why = format!(
             "plugin `{}`: there is nothing to run it over; give a document, or a recording that `ocr-host plugin record` made",
             plugin.manifest().id
