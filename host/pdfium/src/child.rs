@@ -2,7 +2,7 @@
 
 use crate::draw;
 use crate::protocol::{Answer, Failure, Request, take};
-use crate::sandbox::{self, Fence};
+use ocr_confine::Fence;
 use std::fs::File;
 use std::io::{self, BufWriter, Read, Write};
 use std::path::PathBuf;
@@ -30,7 +30,8 @@ impl ChildOptions {
         Ok(Self {
             library: value("--library")?.into(),
             fence: Fence {
-                memory: number("--memory")?,
+                addresses: number("--memory")?,
+                data: None,
                 cpu: Duration::from_secs(number("--cpu")?),
             },
         })
@@ -41,11 +42,11 @@ impl ChildOptions {
 /// told to the parent.
 pub fn serve(options: &ChildOptions) -> io::Result<()> {
     let (mut from, mut to) = pipes()?;
-    let ready = sandbox::without_core_dumps()
+    let ready = ocr_confine::without_core_dumps()
         .and_then(|()| draw::load(&options.library))
         .and_then(|pdfium| {
-            sandbox::end_with_parent()?;
-            let is_filtered = sandbox::enter(&options.fence)?;
+            ocr_confine::end_with_parent()?;
+            let is_filtered = ocr_confine::enter(&options.fence)?;
             Ok((pdfium, is_filtered))
         });
     let (pdfium, is_filtered) = match ready {

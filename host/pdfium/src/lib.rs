@@ -7,8 +7,8 @@
 //! long, and a child that is no longer wanted, are killed; the next page gets a fresh one.
 //!
 //! Read in this order: `renderer.rs` (documents and their children), `turns.rs` (whose child comes next), `process.rs` (one
-//! child, from outside), `child.rs` (the same from inside), `protocol.rs` (what they say to each other), `sandbox.rs`,
-//! `draw.rs` (pdfium).
+//! child, from outside), `child.rs` (the same from inside), `protocol.rs` (what they say to each other), `draw.rs` (pdfium).
+//! What a child shuts itself in with is the crate `ocr-confine`.
 //!
 //! ```no_run
 //! use ocr_pdfium::{Allowance, Launch, Limits, Renderer, locate};
@@ -31,7 +31,6 @@ mod locate;
 mod process;
 mod protocol;
 mod renderer;
-pub mod sandbox;
 mod turns;
 
 pub use child::{ChildOptions, serve};

@@ -5,11 +5,11 @@
 
 use crate::error::RenderError;
 use crate::protocol::{Answer, Request, pass_on};
-use crate::sandbox::Fence;
+use ocr_confine::{Fence, in_words};
 use std::ffi::OsString;
 use std::io::{self, Write};
 use std::path::PathBuf;
-use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -66,7 +66,7 @@ impl Launch {
             .args(&self.arguments)
             .arg("--library")
             .arg(&self.library)
-            .args(["--memory", &fence.memory.to_string()])
+            .args(["--memory", &fence.addresses.to_string()])
             .args(["--cpu", &fence.cpu.as_secs().max(1).to_string()])
             .env_clear()
             .stdin(Stdio::piped())
@@ -268,21 +268,4 @@ impl Drop for Process {
         let _ = child.kill();
         let _ = child.wait();
     }
-}
-
-#[cfg(unix)]
-fn in_words(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt;
-    match status.signal() {
-        Some(31) => "was ended: it asked the system for something that it may not (SIGSYS)".into(),
-        Some(24) => "was ended: it used up its processor time (SIGXCPU)".into(),
-        Some(signal @ (9 | 15)) => format!("was ended from outside (signal {signal}); memory may be short"),
-        Some(signal) => format!("crashed (signal {signal}), or had no memory left"),
-        None => format!("ended by itself ({status})"),
-    }
-}
-
-#[cfg(not(unix))]
-fn in_words(status: ExitStatus) -> String {
-    format!("ended by itself ({status})")
 }

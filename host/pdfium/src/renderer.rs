@@ -8,8 +8,8 @@
 use crate::error::RenderError;
 use crate::process::{Allowance, Launch, Process};
 use crate::protocol::{Answer, Failure, Request};
-use crate::sandbox::Fence;
 use crate::turns::{Party, Permit, Turns};
+use ocr_confine::Fence;
 use ocr_document::{PageImage, PixelFormat, TextLayer};
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
@@ -186,7 +186,8 @@ impl Renderer {
 impl Pool {
     fn fence(&self, bytes: u64) -> Fence {
         Fence {
-            memory: self.limits.memory.saturating_add(bytes),
+            addresses: self.limits.memory.saturating_add(bytes),
+            data: None,
             cpu: self.limits.time.saturating_mul(CPU_TIMES),
         }
     }

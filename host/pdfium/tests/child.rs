@@ -1,12 +1,10 @@
-//! The renderer and its children, with a real libpdfium, and what the sandbox lets through.
+//! The renderer and its children, with a real libpdfium.
 //!
-//! This program is the child, the parent that is killed, and the probe that tries what it may not, as its first argument
-//! says; without one it is the tests. libpdfium is taken from `OCR_HOST_PDFIUM` or looked for; where there is none, the
+//! This program is the child and the parent that is killed, as its first argument says; without one it is the tests. libpdfium is taken from `OCR_HOST_PDFIUM` or looked for; where there is none, the
 //! tests that need it say so and pass.
 
 mod pdfs;
 
-use ocr_pdfium::sandbox::{self, Fence};
 use ocr_pdfium::{Allowance, ChildOptions, Document, Launch, Limits, RenderError, Renderer, locate};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
@@ -20,7 +18,6 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match arguments.first().map(String::as_str) {
         Some("child") => return child(&arguments),
-        Some("probe") => return probe(&arguments[1]),
         Some("parent") => return parent(&arguments[1]),
         _ => {}
     }
@@ -97,10 +94,6 @@ const TESTS: &[(&str, fn())] = &[
     ),
     ("a_child_ends_with_its_parent", a_child_ends_with_its_parent),
     (
-        "the_sandbox_stops_what_no_renderer_needs",
-        the_sandbox_stops_what_no_renderer_needs,
-    ),
-    (
         "a_library_that_is_none_is_told_of",
         a_library_that_is_none_is_told_of,
     ),
@@ -113,51 +106,6 @@ fn child(arguments: &[String]) {
     if ocr_pdfium::serve(&options).is_err() {
         std::process::exit(3);
     }
-}
-
-/// Shuts itself in and does one thing; ends with 0 where it was done and with 7 where it was refused.
-fn probe(what: &str) {
-    let parent = std::os::unix::process::parent_id() as i32;
-    let fence = Fence {
-        memory: 64 * MIB,
-        cpu: Duration::from_secs(1),
-    };
-    sandbox::without_core_dumps().unwrap();
-    sandbox::enter(&fence).unwrap();
-    let done = match what {
-        "nothing" => true,
-        "open" => std::fs::File::open("/etc/passwd").is_ok(),
-        "write" => std::fs::write("/tmp/ocr-pdfium-probe", b"x").is_ok(),
-        "list" => std::fs::read_dir("/").is_ok(),
-        "socket" => std::net::UdpSocket::bind("127.0.0.1:0").is_ok(),
-        "connect" => std::net::TcpStream::connect("127.0.0.1:1").is_ok(),
-        "process" => Command::new("/bin/true").status().is_ok(),
-        "thread" => std::thread::Builder::new()
-            .spawn(|| ())
-            .is_ok_and(|t| t.join().is_ok()),
-        "signal-parent" => signal(parent),
-        "signal-everyone" => signal(-1),
-        "signal-group" => signal(0),
-        "abort" => std::process::abort(),
-        "memory" => {
-            let mut held = Vec::<u8>::new();
-            held.try_reserve_exact(128 << 20).is_ok()
-        }
-        "time" => {
-            let started = Instant::now();
-            while started.elapsed() < Duration::from_secs(20) {
-                std::hint::black_box(started.elapsed());
-            }
-            true
-        }
-        other => panic!("no probe {other}"),
-    };
-    std::process::exit(if done { 0 } else { 7 });
-}
-
-/// Sends a signal that would do no harm.
-fn signal(to: i32) -> bool {
-    nix::sys::signal::kill(nix::unistd::Pid::from_raw(to), nix::sys::signal::Signal::SIGCONT).is_ok()
 }
 
 /// Has a child draw a page that takes for ever, tells its number and waits to be killed.
@@ -221,7 +169,10 @@ fn pages_are_drawn_in_the_size_asked_for() {
     let Some(renderer) = renderer(Limits::default()) else {
         return;
     };
-    assert_eq!(renderer.probe(&minute()).unwrap(), sandbox::FILTERS_SYSTEM_CALLS);
+    assert_eq!(
+        renderer.probe(&minute()).unwrap(),
+        ocr_confine::FILTERS_SYSTEM_CALLS
+    );
     let mut document = open(&renderer, pdfs::lines(&["one".into(), "two".into()]));
     assert_eq!(document.pages(), 2);
     assert_eq!(document.size(1, &minute()).unwrap(), (612.0, 792.0));
@@ -529,42 +480,6 @@ fn a_child_ends_with_its_parent() {
         assert!(Instant::now() < patience, "it goes on without its parent");
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-fn the_sandbox_stops_what_no_renderer_needs() {
-    use std::os::unix::process::ExitStatusExt;
-    if !sandbox::FILTERS_SYSTEM_CALLS {
-        return println!("  skipped: system calls are filtered on Linux and x86-64 alone");
-    }
-    let run = |what: &str| {
-        let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["probe", what]).stderr(Stdio::null());
-        let status = command.status().unwrap();
-        (status.code(), status.signal())
-    };
-    assert_eq!(run("nothing"), (Some(0), None));
-    for what in ["open", "write", "list"] {
-        assert_eq!(run(what), (Some(7), None), "{what} is refused");
-    }
-    let forbidden = [
-        "socket",
-        "connect",
-        "process",
-        "thread",
-        "signal-parent",
-        "signal-everyone",
-        "signal-group",
-    ];
-    for what in forbidden {
-        assert_eq!(run(what), (None, Some(31)), "{what} is ended by SIGSYS");
-    }
-    assert_eq!(run("abort"), (None, Some(6)), "it may signal itself");
-    assert_eq!(run("memory"), (Some(7), None), "no more address space");
-    let (code, signal) = run("time");
-    assert!(
-        code.is_none() && matches!(signal, Some(24 | 9)),
-        "{code:?} {signal:?}"
-    );
 }
 
 fn a_library_that_is_none_is_told_of() {

@@ -23,8 +23,9 @@ const TABLE: &[(&str, &[&str])] = &[
             "ocr-synthetic",
         ],
     ),
-    ("ocr-pdfium", &["ocr-document"]),
-    ("ocr-runtime", &["ocr-document"]),
+    ("ocr-confine", &[]),
+    ("ocr-pdfium", &["ocr-confine", "ocr-document"]),
+    ("ocr-runtime", &["ocr-confine", "ocr-document"]),
     ("ocr-pipeline", &["ocr-document", "ocr-engine", "ocr-runtime"]),
     (
         "ocr-host",
@@ -55,6 +56,7 @@ const TABLE: &[(&str, &[&str])] = &[
             "hocr-out",
         ],
     ),
+    ("ocr-fuzz", &["ocr-document", "ocr-model-deepseek", "ocr-runtime"]),
     ("ocr-xtask", &["ocr-runtime"]),
     ("ocr-plugin", &[]),
 ];
