@@ -2,12 +2,17 @@
 //!
 //! A component of a few kilobytes can keep a compiler at work for hours, and what goes wrong inside a compiler should not
 //! go wrong inside the host. The child is the running file itself, called with arguments that lead to [`compile_child`].
-//! It gets an empty environment, takes limits upon itself before it reads a byte, reads the component from standard input
-//! and writes code to standard output; it needs no file, and may write to none. The parent looks at the clock and kills.
-//! What comes back is code that this program's own compiler made, so it is loaded like code made here (`cache.rs`).
+//! It gets an empty environment, starts its threads, confines itself (`ocr-confine`: memory, processor time, no files, no
+//! processes, and where the system knows it a list of system calls), and only then reads the component from standard
+//! input; it writes code to standard output. The parent looks at the clock and kills.
+//!
+//! What comes back is loaded like code made here (`cache.rs`): it is what this program's own compiler made, unless a
+//! component has taken that over from inside. Such a one could do nothing in the child, and what it answers would run in
+//! the host. A fault of the compiler's own is contained as far as crashing, hanging and eating memory go.
 
 use crate::cache::CompiledCode;
 use crate::limits::{COMPONENT_BYTES, Limits};
+use ocr_confine::{Fence, in_words, is_out_of_time};
 use std::ffi::OsString;
 use std::io::{self, Read, Write};
 use std::process::{Child, Command, ExitCode, Stdio};
@@ -20,10 +25,8 @@ const CODE_BYTES: u64 = 1 << 30;
 /// Most bytes that are read of what the child complains.
 const COMPLAINT_BYTES: u64 = 16 << 10;
 
-/// Address space that the program takes before it compiles anything: itself, its threads' stacks, what its allocator
-/// reserves.
-#[cfg(unix)]
-const PROGRAM_BYTES: u64 = 1536 << 20;
+/// Address space beyond the memory that it may use: what allocators reserve ahead for each thread.
+const RESERVED_BYTES: u64 = 1536 << 20;
 
 /// How often the parent looks whether the child has ended.
 const LOOK: Duration = Duration::from_millis(5);
@@ -191,19 +194,14 @@ fn meaning(status: std::process::ExitStatus, complaint: &str, limits: &Limits) -
     if status.code() == Some(i32::from(REFUSED)) {
         return CompileError::Refused(crate::state::clean(complaint));
     }
-    #[cfg(unix)]
-    {
-        use std::os::unix::process::ExitStatusExt;
-        let xcpu = rustix::process::Signal::XCPU.as_raw();
-        if status.signal() == Some(xcpu) {
-            return CompileError::Time(limits.compile_time);
-        }
+    if is_out_of_time(status) {
+        return CompileError::Time(limits.compile_time);
     }
     let last = complaint
         .lines()
         .rfind(|l| !l.trim().is_empty())
         .unwrap_or_default();
-    CompileError::Child(crate::state::clean(&format!("{status} {last}")))
+    CompileError::Child(crate::state::clean(&format!("it {} {last}", in_words(status))))
 }
 
 /// The child's side: `arguments` are what stands behind the program's own.
@@ -222,14 +220,14 @@ fn compile_here(arguments: &[String]) -> Result<(), String> {
     let [stack, seconds, memory] = numbers[..] else {
         return Err("the compiler is started by the program itself: STACK SECONDS BYTES".into());
     };
-    confine(seconds, memory).map_err(|e| format!("the compiler's limits can't be set: {e}"))?;
+    let stack = usize::try_from(stack).map_err(|e| e.to_string())?;
+    let engine = wasmtime::Engine::new(&crate::runtime::config(stack)).map_err(|e| format!("{e:#}"))?;
+    confine(seconds, memory).map_err(|e| format!("the compiler can't be confined: {e}"))?;
     let mut component = Vec::new();
     io::stdin()
         .take(COMPONENT_BYTES + 1)
         .read_to_end(&mut component)
         .map_err(|e| format!("the component can't be read: {e}"))?;
-    let stack = usize::try_from(stack).map_err(|e| e.to_string())?;
-    let engine = wasmtime::Engine::new(&crate::runtime::config(stack)).map_err(|e| format!("{e:#}"))?;
     let code = engine
         .precompile_component(&component)
         .map_err(|e| format!("{e:#}"))?;
@@ -240,31 +238,20 @@ fn compile_here(arguments: &[String]) -> Result<(), String> {
         .map_err(|e| format!("the code can't be handed back: {e}"))
 }
 
-/// Takes limits upon this process; there is no way back.
-#[cfg(unix)]
-fn confine(seconds: u64, memory: u64) -> io::Result<()> {
-    use rustix::process::{Resource, Rlimit, setrlimit};
+/// Takes from this process what compiling does not need; there is no way back.
+fn confine(seconds: u64, memory: u64) -> Result<(), String> {
     #[cfg(target_os = "linux")]
-    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))?;
-    let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
-    let limit = |value| Rlimit {
-        current: Some(value),
-        maximum: Some(value),
-    };
-    // The parent looks at the clock; this is for a child whose parent is gone.
-    setrlimit(
-        Resource::Cpu,
-        limit(seconds.saturating_mul(cores).saturating_add(1)),
-    )?;
-    setrlimit(Resource::As, limit(memory.saturating_add(PROGRAM_BYTES)))?;
-    setrlimit(Resource::Data, limit(memory))?;
-    setrlimit(Resource::Core, limit(0))?;
-    setrlimit(Resource::Fsize, limit(0))?;
-    Ok(())
-}
-
-#[cfg(not(unix))]
-fn confine(_: u64, _: u64) -> io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL))
+        .map_err(|e| format!("it can't be made to end with its parent: {e}"))?;
+    // The compiler's threads, all of them: none can be started later.
+    rayon::broadcast(|_| ());
+    ocr_confine::without_core_dumps()?;
+    ocr_confine::enter(&Fence {
+        addresses: memory.saturating_add(RESERVED_BYTES),
+        data: Some(memory),
+        // The parent looks at the clock; this is for a child whose parent is gone.
+        cpu: Duration::from_secs(seconds.saturating_mul(rayon::current_num_threads() as u64)),
+    })?;
     Ok(())
 }
 
