@@ -35,7 +35,7 @@ impl CompiledCode {
     pub(crate) fn here(engine: &Engine, component: &[u8]) -> Result<Self, CompileError> {
         let code = engine.precompile_component(component);
         code.map(Self)
-            .map_err(|e| CompileError::Refused(format!("{e:#}")))
+            .map_err(|e| CompileError::Refused(crate::runtime::in_words(&e)))
     }
 
     /// What a child process of this very program has compiled.

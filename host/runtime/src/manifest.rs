@@ -7,6 +7,7 @@ pub mod schema;
 use crate::grants::{Capability, Grants};
 use crate::manifest::limits::WishedLimits;
 use crate::manifest::schema::Schema;
+use crate::state::{clean, shorten};
 use crate::suggest;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -16,6 +17,15 @@ pub const SECTION: &str = "ocr-host:manifest";
 
 /// Longest manifest that is read; a config schema of a few hundred keys fits.
 const MANIFEST_BYTES: usize = 256 << 10;
+
+/// Longest description that is shown, bytes.
+const DESCRIPTION_BYTES: usize = 1000;
+
+/// Longest media type that is shown, bytes (RFC 6838 allows 255).
+const MEDIA_TYPE_BYTES: usize = 255;
+
+/// Longest complaint about a manifest, bytes: it may quote what is in it.
+const COMPLAINT_BYTES: usize = 500;
 
 /// What a component can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -122,10 +132,18 @@ impl Manifest {
         if section.len() > MANIFEST_BYTES {
             return Err(ManifestError::TooLong(section.len()));
         }
-        let manifest: Manifest =
-            serde_json::from_slice(section).map_err(|e| ManifestError::Invalid(e.to_string()))?;
+        let mut manifest: Manifest = serde_json::from_slice(section).map_err(|e| invalid(&e.to_string()))?;
         manifest.check()?;
+        manifest.tidy();
         Ok(manifest)
+    }
+
+    /// Makes text for people fit to be shown to them.
+    fn tidy(&mut self) {
+        self.description = clean(shorten(&self.description, DESCRIPTION_BYTES));
+        for media_type in &mut self.media_types {
+            *media_type = clean(shorten(media_type, MEDIA_TYPE_BYTES));
+        }
     }
 
     /// Checks what types alone don't: names that end up in file names and messages.
@@ -136,7 +154,7 @@ impl Manifest {
                     .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_')
                 && !s.starts_with('-')
         };
-        let wrong = |what: String| Err(ManifestError::Invalid(what));
+        let wrong = |what: String| Err(invalid(&what));
         if !plain(&self.id) {
             return wrong(format!("id {:?} is not 1 to 64 of a-z, 0-9, - and _", self.id));
         }
@@ -289,6 +307,11 @@ impl Manifest {
     fn complaint(&self, key: &str, mismatch: &schema::Mismatch) -> String {
         format!("plugin `{}`: option `{key}`: {mismatch}", self.id)
     }
+}
+
+/// A complaint that may quote a stranger's words.
+fn invalid(why: &str) -> ManifestError {
+    ManifestError::Invalid(clean(shorten(why, COMPLAINT_BYTES)))
 }
 
 const BROKEN: ManifestError = ManifestError::NotAComponent("its sections are cut off or overlong");

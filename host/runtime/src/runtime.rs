@@ -10,7 +10,7 @@ use crate::limits::Limits;
 use crate::manifest::{Manifest, ManifestError, World};
 use crate::plugin::{Entry, Plugin};
 use crate::pool;
-use crate::state::State;
+use crate::state::{State, clean, shorten};
 use sha2::{Digest, Sha256};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -20,6 +20,9 @@ use wasmtime::{Config, Engine};
 
 /// How often running plugins look at their deadline. A call is ended at most this late.
 pub(crate) const TICK: Duration = Duration::from_millis(10);
+
+/// Longest reason for not loading a component, bytes.
+const REASON_BYTES: usize = 1000;
 
 /// Loads plugins. One a process: code of one engine does not run in another.
 pub struct Runtime {
@@ -146,7 +149,7 @@ impl Runtime {
         let digest: [u8; 32] = Sha256::digest(component).into();
         let wrong = |e: wasmtime::Error| LoadError::Component {
             plugin: plugin.clone(),
-            reason: pool::misfit(&format!("{e:#}")).unwrap_or_else(|| format!("{e:#}")),
+            reason: in_words(&e),
         };
         let compiled = self
             .compiled(origin, &manifest.id, component, Key(digest))
@@ -201,9 +204,7 @@ impl Runtime {
         }
         let code = self.compile(origin, id, component)?;
         let kept = self.cache.keep(&self.engine, &key, &code);
-        kept.map_err(|e| {
-            CompileError::Refused(pool::misfit(&format!("{e:#}")).unwrap_or_else(|| format!("{e:#}")))
-        })
+        kept.map_err(|e| CompileError::Refused(in_words(&e)))
     }
 
     /// The component's code.
@@ -278,6 +279,12 @@ impl Runtime {
         };
         linker.instantiate_pre(component)
     }
+}
+
+/// Why wasmtime does not take a component. It may quote the component's own words.
+pub(crate) fn in_words(error: &wasmtime::Error) -> String {
+    let why = format!("{error:#}");
+    pool::misfit(&why).unwrap_or_else(|| clean(shorten(&why, REASON_BYTES)))
 }
 
 /// The engine's settings; code compiled under others is not loaded from the cache. How memory is handed out is not among

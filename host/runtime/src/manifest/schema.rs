@@ -26,6 +26,13 @@ const PATTERN_BYTES: usize = 1024;
 /// Memory that a compiled pattern may take, bytes. The `regex` crate matches in linear time whatever the pattern.
 const PATTERN_MEMORY: usize = 1 << 20;
 
+/// Most patterns of a schema; with [`PATTERN_MEMORY`] for each they take 64 MiB at most, and a second to compile.
+const PATTERNS: usize = 64;
+
+/// Steps that checking defaults may take: for each default, the schemas that it is held against times its length. An option
+/// of ordinary size takes some hundred.
+const DEFAULT_STEPS: usize = 4 << 20;
+
 /// Keywords that are enforced.
 const ENFORCED: [&str; 22] = [
     "type",

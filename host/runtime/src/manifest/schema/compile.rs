@@ -1,17 +1,23 @@
 //! From the JSON of a schema to a [`Schema`], refusing what is not enforced.
 
 use super::{
-    Bound, Count, DEPTH, DIALECT, ENFORCED, Kind, NODES, Others, PATTERN_BYTES, PATTERN_MEMORY, SAID, Schema,
-    SchemaError,
+    Bound, Count, DEFAULT_STEPS, DEPTH, DIALECT, ENFORCED, Kind, NODES, Others, PATTERN_BYTES,
+    PATTERN_MEMORY, PATTERNS, SAID, Schema, SchemaError,
 };
 use crate::state::{clean, shorten};
 use crate::suggest;
 use regex::{Regex, RegexBuilder};
 use serde_json::{Map, Number, Value};
 
+/// Bytes of a pattern that a message shows.
+const SHOWN_BYTES: usize = 100;
+
 #[derive(Default)]
 pub(super) struct Compiler {
     nodes: usize,
+    patterns: usize,
+    /// Taken by defaults so far, of [`DEFAULT_STEPS`].
+    steps: usize,
 }
 
 type Result<T> = std::result::Result<T, SchemaError>;
@@ -25,6 +31,7 @@ fn wrong<T>(at: &str, what: impl Into<String>) -> Result<T> {
 
 impl Compiler {
     pub(super) fn schema(&mut self, value: &Value, at: &str, depth: usize) -> Result<Schema> {
+        let before = self.nodes;
         self.nodes += 1;
         if depth > DEPTH {
             return wrong(
@@ -41,6 +48,10 @@ impl Compiler {
         };
         for keyword in keywords.keys() {
             known(keyword, at)?;
+        }
+        self.patterns += usize::from(keywords.contains_key("pattern"));
+        if self.patterns > PATTERNS {
+            return wrong(at, format!("there are more than {PATTERNS} patterns in it"));
         }
         let mut schema = Schema {
             description: text(keywords, "description", at)?.map(|text| clean(&text)),
@@ -72,6 +83,11 @@ impl Compiler {
         schema.any_of = self.list(keywords, "anyOf", at, depth)?;
         // The default is held against what is written beside it, so it comes last.
         if let Some(default) = keywords.get("default") {
+            let schemas = self.nodes - before;
+            self.steps = (self.steps).saturating_add(schemas.saturating_mul(default.to_string().len()));
+            if self.steps > DEFAULT_STEPS {
+                return wrong(at, "its defaults take too long to check; shorten them");
+            }
             if let Err(mismatch) = schema.fit(default) {
                 return wrong(at, format!("its default does not fit: {mismatch}"));
             }
@@ -290,7 +306,8 @@ fn pattern(keywords: &Map<String, Value>, at: &str) -> Result<Option<Regex>> {
             } else {
                 ""
             };
-            wrong(at, format!("`pattern` is `{pattern}`: {last}{hint}"))
+            let shown = shorten(&pattern, SHOWN_BYTES);
+            wrong(at, format!("`pattern` is `{shown}`: {last}{hint}"))
         }
     }
 }

@@ -163,6 +163,15 @@ fn nonsense_is_refused_where_it_stands() {
     assert!(refused(deep).contains("nested more than"));
     let wide: serde_json::Map<String, Value> = (0..5000).map(|n| (n.to_string(), json!({}))).collect();
     assert!(refused(json!({"properties": wide})).contains("more than 4096"));
+    let each =
+        |n: usize, schema: Value| -> Value { (0..n).map(|n| (n.to_string(), schema.clone())).collect() };
+    let patterned = json!({"pattern": "a"});
+    schema(json!({"properties": each(64, patterned.clone())}));
+    assert!(refused(json!({"properties": each(65, patterned)})).contains("more than 64 patterns"));
+    // 1,000 schemas would all sort through 10,000 numbers.
+    let numbers: Vec<usize> = (0..10_000).collect();
+    let unique = vec![json!({"uniqueItems": true}); 1000];
+    assert!(refused(json!({"oneOf": unique, "default": numbers})).contains("take too long to check"));
 }
 
 #[test]
