@@ -436,7 +436,7 @@ impl OutputTree {
                 "{OPEN_FILES} output files are open already; drop handles before more are made"
             )));
         }
-        if !self.names.insert(folded) {
+        if self.names.contains(&folded) {
             return Err(OutputError::Invalid(format!("output name {name:?} is taken")));
         }
         let path = side.join(name);
@@ -445,8 +445,20 @@ impl OutputTree {
         let writer = create_new(&path).map_err(|e| clash(name, e))?;
         let file = OutputFile::open(format!("{}/{name}", self.output.side_name), Box::new(writer));
         self.open.push(Arc::downgrade(&file.0));
+        // Kept of files alone: a plugin may try as many names as it likes.
+        self.names.insert(folded);
         self.files += 1;
         Ok(file)
+    }
+
+    /// How many bytes a file may still take, and the limit that is reached first.
+    pub(crate) fn rest(&self, file: &OutputFile, limits: &Limits) -> (u64, Quota, u64) {
+        let of_file = limits.file_bytes.saturating_sub(file.len());
+        let of_all = limits.output_bytes.saturating_sub(self.bytes);
+        match of_file <= of_all {
+            true => (of_file, Quota::FileBytes, limits.file_bytes),
+            false => (of_all, Quota::OutputBytes, limits.output_bytes),
+        }
     }
 
     /// Appends to a file, within the limits.
@@ -705,6 +717,7 @@ mod tests {
                 "{name}"
             );
         }
+        assert_eq!(tree.names.len(), 1, "what was not made is not kept");
     }
 
     #[test]

@@ -9,10 +9,13 @@ use base64::Engine as _;
 use wasmtime::Result;
 use wasmtime::component::Resource;
 
+/// Bytes that are written as base64 at a time; a multiple of 3, so that the parts are one text.
+const BASE64_PART: usize = 48 << 10;
+
 type Attempt = std::result::Result<OutputFile, OutputError>;
 
 impl State {
-    fn denied_output() -> HostError {
+    pub(super) fn denied_output() -> HostError {
         HostError::Denied("only output formatters write files".into())
     }
 
@@ -48,22 +51,6 @@ impl State {
             None => Err(Self::denied_output()),
         })
     }
-
-    /// Encodes an image, turns the bytes into what the file shall hold, and writes that.
-    fn write_encoded(
-        &mut self,
-        file: &Resource<OutputFile>,
-        img: &Resource<ImageHandle>,
-        to: image::Encoding,
-        quality: u8,
-        wrap: impl FnOnce(Vec<u8>) -> Vec<u8>,
-    ) -> Answer<u64> {
-        let bytes = match self.encode(img, to, quality)? {
-            Ok(bytes) => wrap(bytes),
-            Err(error) => return Ok(Err(error)),
-        };
-        Ok(self.write_bytes(file, &bytes)?.map(|()| bytes.len() as u64))
-    }
 }
 
 impl output::Host for State {
@@ -75,8 +62,10 @@ impl output::Host for State {
 
     fn create(&mut self, name: String, _media_type: String) -> Answer<Resource<OutputFile>> {
         self.enter()?;
-        let limits = &self.limits;
-        let file = self.output.as_mut().map(|tree| tree.create(&name, limits));
+        let file = self.on_host_time(|state| {
+            let limits = &state.limits;
+            state.output.as_mut().map(|tree| tree.create(&name, limits))
+        });
         self.hand_out_file(file)
     }
 }
@@ -110,7 +99,11 @@ impl output::HostFile for State {
         quality: u8,
     ) -> Answer<u64> {
         self.enter()?;
-        self.write_encoded(&this, &img, to, quality, |bytes| bytes)
+        let bytes = match self.encode(&img, to, quality, &this, |rest| rest)? {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Err(error)),
+        };
+        Ok(self.write_bytes(&this, &bytes)?.map(|()| bytes.len() as u64))
     }
 
     fn write_image_base64(
@@ -121,12 +114,19 @@ impl output::HostFile for State {
         quality: u8,
     ) -> Answer<u64> {
         self.enter()?;
-        let base64 = |bytes: Vec<u8>| {
-            base64::engine::general_purpose::STANDARD
-                .encode(bytes)
-                .into_bytes()
+        let bytes = match self.encode(&img, to, quality, &this, |rest| rest / 4 * 3)? {
+            Ok(bytes) => bytes,
+            Err(error) => return Ok(Err(error)),
         };
-        self.write_encoded(&this, &img, to, quality, base64)
+        let mut written = 0;
+        for part in bytes.chunks(BASE64_PART) {
+            let text = base64::engine::general_purpose::STANDARD.encode(part);
+            if let Err(error) = self.write_bytes(&this, text.as_bytes())? {
+                return Ok(Err(error));
+            }
+            written += text.len() as u64;
+        }
+        Ok(Ok(written))
     }
 
     fn drop(&mut self, this: Resource<OutputFile>) -> Result<()> {

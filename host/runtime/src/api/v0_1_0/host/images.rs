@@ -5,7 +5,8 @@ use super::super::imports::types::{self, HostError};
 use super::Answer;
 use crate::decode::{Cut, ImageFile};
 use crate::limits::Quota;
-use crate::pixels::{self, Encoding};
+use crate::output::OutputFile;
+use crate::pixels::{self, EncodeError, Encoding};
 use crate::room::LARGE_BYTES;
 use crate::source::Source;
 use crate::state::{CanvasHandle, DecoderHandle, ImageHandle, State};
@@ -59,33 +60,58 @@ impl State {
             .map_err(|why| HostError::Failed(format!("the large image's turn {why}")))
     }
 
-    /// The pixels inside an image's view, copied only where the view is a part.
-    pub(super) fn view(&self, image: &Resource<ImageHandle>) -> Result<PageImage> {
+    /// The pixels inside an image's view, copied only where the view is a part; a copy that is large waits its turn.
+    pub(super) fn view(&mut self, image: &Resource<ImageHandle>) -> Answer<PageImage> {
         let handle = self.table.get(image)?;
-        if handle.area == handle.image.bounds() {
-            return Ok(handle.image.clone());
+        let (image, area) = (handle.image.clone(), handle.area);
+        if area == image.bounds() {
+            return Ok(Ok(image));
         }
-        handle
-            .image
-            .crop(handle.area)
-            .map_err(|e| wasmtime::Error::msg(e.to_string()))
+        let pixels = u64::from(area.width()) * u64::from(area.height());
+        if let Err(error) = self.make_room(pixels * image.format().bytes() as u64) {
+            return Ok(Err(error));
+        }
+        let part = self.on_host_time(|_| image.crop(area));
+        part.map(Ok).map_err(|e| wasmtime::Error::msg(e.to_string()))
     }
 
+    /// Encodes an image for `file`; `fits` says how many bytes may become what the file can still take.
     pub(super) fn encode(
         &mut self,
         image: &Resource<ImageHandle>,
         to: image::Encoding,
         quality: u8,
+        file: &Resource<OutputFile>,
+        fits: impl FnOnce(u64) -> u64,
     ) -> Answer<Vec<u8>> {
-        let view = self.view(image)?;
+        let view = match self.view(image)? {
+            Ok(view) => view,
+            Err(error) => return Ok(Err(error)),
+        };
+        // What is encoded may take as much room as the pixels do.
+        if let Err(error) = self.make_room(view.pixels().len() as u64) {
+            return Ok(Err(error));
+        }
+        let file = self.table.get(file)?;
+        let Some(output) = &self.output else {
+            return Ok(Err(Self::denied_output()));
+        };
+        let (rest, quota, limit) = output.rest(file, &self.limits);
+        let (most, deadline) = (fits(rest), self.host_deadline());
         let to = match to {
             image::Encoding::Png => Encoding::Png,
             image::Encoding::Jpeg => Encoding::Jpeg,
             image::Encoding::Webp => Encoding::Webp,
         };
-        Ok(self
-            .on_host_time(|_| pixels::encode(&view, to, quality))
-            .map_err(HostError::Failed))
+        match self.on_host_time(|_| pixels::encode(&view, to, quality, most, deadline)) {
+            Ok(bytes) => Ok(Ok(bytes)),
+            Err(EncodeError::TooLong) => Ok(Err(self.quota(quota, limit))),
+            Err(EncodeError::TooLate) => {
+                let time = self.limits.get(Quota::Time);
+                Ok(Err(self.quota(Quota::Time, time)))
+            }
+            Err(EncodeError::Failed(why)) => Ok(Err(HostError::Failed(why))),
+        }
     }
 }
 
@@ -156,7 +182,10 @@ impl image::HostImage for State {
                 "an image can't be resized to {width} x {height} px"
             ))));
         }
-        let view = self.view(&this)?;
+        let view = match self.view(&this)? {
+            Ok(view) => view,
+            Err(error) => return Ok(Err(error)),
+        };
         let bytes = u64::from(width) * u64::from(height) * view.format().bytes() as u64;
         let charge = match self.charge(bytes) {
             Ok(charge) => Arc::new(charge),
@@ -177,7 +206,10 @@ impl image::HostImage for State {
 
     fn rotate(&mut self, this: Resource<ImageHandle>, quarters: u8) -> Answer<Resource<ImageHandle>> {
         self.enter()?;
-        let view = self.view(&this)?;
+        let view = match self.view(&this)? {
+            Ok(view) => view,
+            Err(error) => return Ok(Err(error)),
+        };
         if let Err(error) = self.make_room(view.pixels().len() as u64) {
             return Ok(Err(error));
         }

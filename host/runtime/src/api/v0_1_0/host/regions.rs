@@ -39,7 +39,10 @@ impl ocr::Host for State {
         if let Err(used) = self.services.take_regions(regions.len() as u64, self.limits.gpu) {
             return Ok(Err(self.quota_used(Quota::Gpu, self.limits.gpu, used)));
         }
-        let view = self.view(&img)?;
+        let view = match self.view(&img)? {
+            Ok(view) => view,
+            Err(error) => return Ok(Err(error)),
+        };
         let mut wanted = Vec::new();
         // Where each region's answer comes from: the engine's next one, or why it is not asked.
         let asked: Vec<std::result::Result<(), HostError>> = regions
