@@ -10,7 +10,7 @@ use crate::sink::SinkPlan;
 use crate::text_layer::TextLayerMode;
 use ocr_document::{Diagnostic, Severity};
 use ocr_engine::{EngineHandle, Tenant};
-use ocr_runtime::{CancelFlag, Context, Limits, Plugin};
+use ocr_runtime::{CancelFlag, Context, Limits, LogBudget, Plugin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -94,6 +94,7 @@ impl Plan {
         Context {
             events: heard,
             services: context.services.of_document(Arc::new(regions)),
+            log: LogBudget::default(),
             ..context.clone()
         }
     }

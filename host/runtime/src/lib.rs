@@ -73,4 +73,4 @@ pub use session::{
     Places, ProcessorSession, Usage, sniff,
 };
 pub use source::Source;
-pub use state::{CancelFlag, PluginEvents, Unheard};
+pub use state::{CancelFlag, LogBudget, PluginEvents, Unheard};

@@ -14,11 +14,13 @@ use wasmtime::{Enabled, Engine, InstanceAllocationStrategy, PoolingAllocationCon
 const SESSIONS: u32 = 512;
 
 /// Modules that a plugin is made of: an SDK's has three, an interpreter's six.
-const MODULES: u32 = 64;
+pub(crate) const MODULES: u32 = 64;
 
-/// What [`State`](crate::state::State) lets a store have; the pool must not be the stricter of the two.
-const MEMORIES: u32 = 16;
-const TABLES: u32 = 64;
+/// Memories of a plugin. Toolchains make one.
+pub(crate) const MEMORIES: u32 = 4;
+
+/// Tables of a plugin. Toolchains make two or three.
+pub(crate) const TABLES: u32 = 32;
 
 /// Elements of a table that there is room for, also where the limit of handles allows fewer.
 const TABLE_ELEMENTS: usize = 65_536;
@@ -50,13 +52,14 @@ fn places(table_elements: usize) -> PoolingAllocationConfig {
     places
         .total_component_instances(SESSIONS)
         .max_component_instance_size(16 << 20)
-        .total_core_instances(SESSIONS * 8)
+        // As many of each as all sessions together may have, so that none can take another's.
+        .total_core_instances(SESSIONS * MODULES)
         .max_core_instances_per_component(MODULES)
         .max_core_instance_size(16 << 20)
-        .total_memories(SESSIONS * 2)
+        .total_memories(SESSIONS * MEMORIES)
         .max_memories_per_component(MEMORIES)
         .max_memories_per_module(MEMORIES)
-        .total_tables(SESSIONS * 4)
+        .total_tables(SESSIONS * TABLES)
         .max_tables_per_component(TABLES)
         .max_tables_per_module(TABLES)
         .table_elements(table_elements)

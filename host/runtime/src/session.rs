@@ -24,7 +24,7 @@ use crate::output::OutputTree;
 use crate::plugin::Plugin;
 use crate::room::MUCH_MEMORY;
 use crate::services::Services;
-use crate::state::{CancelFlag, PANIC, PluginEvents, State, Unheard};
+use crate::state::{CancelFlag, LogBudget, PANIC, PluginEvents, State, Unheard, clean, shorten};
 use ocr_document::{Diagnostic, Severity};
 use std::sync::Arc;
 use wasmtime::{Store, Trap, UpdateDeadline, WasmBacktrace};
@@ -44,6 +44,9 @@ pub struct Context {
     pub party: Arc<str>,
     /// Hears what it says.
     pub events: Arc<dyn PluginEvents>,
+    /// What it has said already. Clones share it, so that a plugin that is started afresh goes on where it was; each
+    /// document has its own.
+    pub log: LogBudget,
     /// Where its options were given.
     pub places: Places,
 }
@@ -57,6 +60,7 @@ impl Default for Context {
             cancel: CancelFlag::default(),
             party: Arc::default(),
             events: Arc::new(Unheard),
+            log: LogBudget::default(),
             places: Places::default(),
         }
     }
@@ -271,6 +275,9 @@ fn cause(said: types::PluginError, places: &Places) -> Cause {
     }
 }
 
+/// Longest reason of a trap, bytes.
+const TRAP_BYTES: usize = 1000;
+
 fn trap_cause(error: &wasmtime::Error, limits: &Limits) -> Cause {
     if error.downcast_ref::<Stopped>().is_some() {
         return Cause::Cancelled;
@@ -299,17 +306,18 @@ fn trap_cause(error: &wasmtime::Error, limits: &Limits) -> Cause {
             limit: limits.handles,
         };
     }
-    Cause::Trap(text)
+    Cause::Trap(clean(shorten(&text, TRAP_BYTES)))
 }
 
-/// Names of the guest's functions on the stack, innermost first.
+/// Names of the guest's functions on the stack, innermost first. They are the plugin's words.
 fn backtrace(error: &wasmtime::Error) -> Vec<String> {
     const FRAMES: usize = 16;
+    const NAME_BYTES: usize = 200;
     let Some(trace) = error.downcast_ref::<WasmBacktrace>() else {
         return Vec::new();
     };
     let name = |f: &wasmtime::FrameInfo| match f.func_name() {
-        Some(name) => name.to_owned(),
+        Some(name) => clean(shorten(name, NAME_BYTES)),
         None => format!("function {}", f.func_index()),
     };
     trace.frames().iter().take(FRAMES).map(name).collect()

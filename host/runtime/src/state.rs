@@ -7,6 +7,7 @@ use crate::grants::Grants;
 use crate::limits::{HOST_TIME, Limits, Quota};
 use crate::manifest::Manifest;
 use crate::output::OutputTree;
+use crate::pool::{MEMORIES, MODULES, TABLES};
 use crate::room::{MUCH_MEMORY, Room};
 use crate::services::Services;
 use ocr_document::{Diagnostic, PageImage, Rect, Severity};
@@ -21,6 +22,9 @@ const FOREVER: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Longest message of a plugin, bytes.
 const LINE_BYTES: usize = 4096;
+
+/// How often progress is passed on at most.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 
 /// The code under which the SDK says why a plugin is about to trap. It is told with the trap and not before.
 pub(crate) const PANIC: &str = "panic";
@@ -42,6 +46,17 @@ impl CancelFlag {
     pub fn is_cancelled(&self) -> bool {
         self.0.load(Ordering::Relaxed)
     }
+}
+
+/// What a plugin has said of a document; the limit is `log-bytes`.
+#[derive(Debug, Clone, Default)]
+pub struct LogBudget(Arc<Said>);
+
+#[derive(Debug, Default)]
+struct Said {
+    bytes: AtomicU64,
+    /// Set once messages are dropped.
+    is_over: AtomicBool,
 }
 
 /// Hears what plugins say. Text has been cut to the limits and cleaned of control characters.
@@ -111,9 +126,8 @@ pub(crate) struct Meter {
     /// The page that the present call is about.
     pub(crate) page: Option<u32>,
     pub(crate) host_calls: u64,
-    pub(crate) log_bytes: u64,
-    /// Set once messages are dropped.
-    pub(crate) log_ended: bool,
+    /// When progress was last passed on.
+    pub(crate) progress: Option<Instant>,
     pub(crate) image_bytes: Arc<AtomicU64>,
     /// Linear memory of all of the plugin's memories, and the most it ever was.
     pub(crate) memory: u64,
@@ -134,6 +148,7 @@ pub struct State {
     pub(crate) services: Services,
     pub(crate) cancel: CancelFlag,
     pub(crate) events: Arc<dyn PluginEvents>,
+    log: LogBudget,
     pub(crate) output: Option<OutputTree>,
     pub(crate) meter: Meter,
     pub(crate) room: Room,
@@ -158,6 +173,7 @@ impl State {
             services: context.services.clone(),
             cancel: context.cancel.clone(),
             events: context.events.clone(),
+            log: context.log.clone(),
             output,
             meter: Meter {
                 hit: None,
@@ -165,8 +181,7 @@ impl State {
                 panic: None,
                 page: None,
                 host_calls: 0,
-                log_bytes: 0,
-                log_ended: false,
+                progress: None,
                 image_bytes: Arc::default(),
                 memory: 0,
                 started: Instant::now(),
@@ -242,21 +257,32 @@ impl State {
 
     /// Counts `text` against the log's limit; answers what of it may still be said, cleaned.
     pub(crate) fn admit_log(&mut self, text: &str) -> Option<String> {
-        if self.meter.log_ended {
+        let said = &self.log.0;
+        if said.is_over.load(Ordering::Relaxed) {
             return None;
         }
         let text = shorten(text, LINE_BYTES);
-        let rest = self.limits.log_bytes - self.meter.log_bytes;
+        let rest = (self.limits.log_bytes).saturating_sub(said.bytes.load(Ordering::Relaxed));
         let cost = (text.len() as u64).max(LEAST_LINE_BYTES);
         if cost > rest {
-            self.meter.log_ended = true;
+            said.is_over.store(true, Ordering::Relaxed);
             let message = clean(shorten(text, usize::try_from(rest).unwrap_or(usize::MAX)));
             return Some(format!(
                 "{message} [further messages of this plugin are not shown]"
             ));
         }
-        self.meter.log_bytes += cost;
+        said.bytes.fetch_add(cost, Ordering::Relaxed);
         Some(clean(text))
+    }
+
+    /// Whether it is time to pass progress on again: it is shown to people, and a plugin may tell of every step.
+    pub(crate) fn tells_progress(&mut self) -> bool {
+        let is_due = |last: Instant| last.elapsed() >= PROGRESS_EVERY;
+        let due = self.meter.progress.is_none_or(is_due);
+        if due {
+            self.meter.progress = Some(Instant::now());
+        }
+        due
     }
 }
 
@@ -311,15 +337,15 @@ impl wasmtime::ResourceLimiter for State {
     }
 
     fn instances(&self) -> usize {
-        64
+        MODULES as usize
     }
 
     fn tables(&self) -> usize {
-        64
+        TABLES as usize
     }
 
     fn memories(&self) -> usize {
-        16
+        MEMORIES as usize
     }
 }
 

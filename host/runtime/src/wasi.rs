@@ -17,6 +17,9 @@ use wasmtime_wasi::{Deterministic, HostMonotonicClock, HostWallClock, WasiCtx};
 /// The instance in which waiting is defined anew, by the version that wasmtime-wasi speaks.
 const CLOCK: &str = "wasi:clocks/monotonic-clock@0.2.12";
 
+/// Most random bytes of one call; a seed takes 32.
+const RANDOM_BYTES: u64 = 1 << 20;
+
 /// Bytes after which the randomness repeats.
 const NOISE_BYTES: u64 = 1024;
 
@@ -61,6 +64,7 @@ pub(crate) fn context() -> WasiCtx {
         .secure_random(Deterministic::new(NOISE.clone()))
         .insecure_random(Deterministic::new(NOISE.clone()))
         .insecure_random_seed(0)
+        .max_random_size(RANDOM_BYTES)
         .allow_tcp(false)
         .allow_udp(false)
         .build()

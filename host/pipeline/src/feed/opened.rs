@@ -9,8 +9,8 @@ use crate::rescue::{self, Config};
 use ocr_document::Diagnostic;
 use ocr_document::Severity;
 use ocr_runtime::{
-    AdapterSession, Cause, Context, DocInfo, InputItem, OpenOptions, PluginEvents, PluginFailure, Quota,
-    Source,
+    AdapterSession, Cause, Context, DocInfo, InputItem, LogBudget, OpenOptions, PluginEvents, PluginFailure,
+    Quota, Source,
 };
 use std::sync::Arc;
 
@@ -48,6 +48,7 @@ impl<'a> Opened<'a> {
     ) -> Result<Self, PluginFailure> {
         let mut context = Context {
             events,
+            log: LogBudget::default(),
             ..adapter.context.clone()
         };
         let mut config = Config::of(adapter, plan.text_layer);

@@ -126,7 +126,9 @@ impl control::Host for State {
 
     fn progress(&mut self, done: u32, total: Option<u32>) -> Result<()> {
         self.enter()?;
-        self.events.progress(&self.plugin, done, total);
+        if self.tells_progress() {
+            self.events.progress(&self.plugin, done, total);
+        }
         Ok(())
     }
 }
