@@ -71,9 +71,12 @@ impl Rect {
         self.area() == 0
     }
 
-    /// The common part, empty where there is none.
+    /// The common part, empty where there is none; it lies inside `other` even then.
     pub fn intersect(&self, other: &Rect) -> Rect {
-        let (x0, y0) = (self.x0.max(other.x0), self.y0.max(other.y0));
+        let (x0, y0) = (
+            self.x0.max(other.x0).min(other.x1),
+            self.y0.max(other.y0).min(other.y1),
+        );
         Rect {
             x0,
             y0,
@@ -213,6 +216,27 @@ impl Affine {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_cut_to_an_area_lies_in_it() {
+        let area = Rect::new(10, 10, 100, 80);
+        assert_eq!(
+            Rect::new(0, 20, 50, 200).intersect(&area),
+            Rect::new(10, 20, 50, 80)
+        );
+        for outside in [
+            Rect::new(102, 70, 300, 75),
+            Rect::new(0, 0, 5, 5),
+            Rect::new(20, u32::MAX, 30, u32::MAX),
+        ] {
+            let cut = outside.intersect(&area);
+            assert!(
+                cut.is_empty() && cut.intersect(&area) == cut,
+                "{outside:?}: {cut:?}"
+            );
+            assert!(cut.x1 <= 100 && cut.y1 <= 80, "{outside:?}: {cut:?}");
+        }
+    }
 
     #[test]
     fn raster_corners_land_on_page_corners() {
