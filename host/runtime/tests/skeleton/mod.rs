@@ -63,6 +63,8 @@ pub struct Skeleton {
     pub strings: StringEncoding,
     /// Further interfaces: a package's text and the name of what is imported.
     further: Vec<(String, String)>,
+    /// Imports of the module itself: the component model's own functions.
+    core_imports: String,
     pub manifest: Manifest,
 }
 
@@ -200,6 +202,7 @@ impl Skeleton {
             pages: 4,
             strings: StringEncoding::UTF8,
             further: Vec::new(),
+            core_imports: String::new(),
             manifest: serde_json::from_value(manifest).expect("it is a manifest"),
         }
     }
@@ -226,6 +229,12 @@ impl Skeleton {
     /// Imports `import` as well, which stands in the package `text`.
     pub fn import(mut self, text: &str, import: &str) -> Self {
         self.further.push((text.to_owned(), import.to_owned()));
+        self
+    }
+
+    /// Imports one of the component model's own functions, as toolchains name it: `[waitable-set-new]`.
+    pub fn core_import(mut self, field: &str, func: &str) -> Self {
+        let _ = writeln!(self.core_imports, "(import \"$root\" {field:?} (func {func}))");
         self
     }
 
@@ -303,8 +312,8 @@ impl Skeleton {
         let (text, data) = expand(&text);
         let imports = imported(&resolve, world, &format!("{ANSWERS}{text}"));
         let module = format!(
-            "(module\n{imports}(memory (export \"memory\") {})\n{ANSWERS}{text}{data})",
-            self.pages
+            "(module\n{imports}{}(memory (export \"memory\") {})\n{ANSWERS}{text}{data})",
+            self.core_imports, self.pages
         );
         (module, resolve, world)
     }

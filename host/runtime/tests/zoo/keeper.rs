@@ -181,7 +181,9 @@ impl PluginEvents for Heard {
     fn log(&self, _: &str, _: Severity, message: &str) {
         self.0.lock().unwrap().push(message.to_owned());
     }
-    fn progress(&self, _: &str, _: u32, _: Option<u32>) {}
+    fn progress(&self, _: &str, done: u32, _: Option<u32>) {
+        self.0.lock().unwrap().push(format!("progress {done}"));
+    }
 }
 
 /// Where a beast is let loose.

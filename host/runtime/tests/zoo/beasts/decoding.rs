@@ -292,6 +292,16 @@ fn hostile_page() -> Arc<Page> {
     Arc::new(page.finish())
 }
 
+/// A component that lies in `plugins/`.
+fn first_party(name: &str) -> Vec<u8> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
+    let packed = std::fs::read(folder.join(name).join(format!("{name}.wasm.gz")));
+    let (packed, mut component) = (packed.expect("it is in the repository"), Vec::new());
+    let unpacked = flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut component);
+    unpacked.expect("it was packed by xtask");
+    component
+}
+
 /// Every formatter that lies in `plugins/` is given the hostile page.
 fn injection(cage: &Cage) -> Ended {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../plugins");
@@ -301,16 +311,10 @@ fn injection(cage: &Cage) -> Ended {
         .flatten()
     {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let Ok(packed) = std::fs::read(entry.path().join(format!("{name}.wasm.gz"))) else {
-            continue;
-        };
         if !name.ends_with("-out") {
             continue;
         }
-        let mut component = Vec::new();
-        let unpacked = flate2::read::GzDecoder::new(&packed[..]).read_to_end(&mut component);
-        unpacked.expect("it was packed by xtask");
-        let plugin = match cage.load(&component) {
+        let plugin = match cage.load(&first_party(&name)) {
             Ok(plugin) => plugin,
             Err(ended) => return ended,
         };

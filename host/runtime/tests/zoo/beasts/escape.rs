@@ -2,9 +2,9 @@
 
 use super::memory::with_manifest;
 use super::{adapter, formatter, on_page};
-use crate::keeper::{Act, Beast, Cage, Ended, Ends};
+use crate::keeper::{Act, Beast, Cage, Ended, Ends, page};
 use crate::skeleton::Skeleton;
-use ocr_runtime::Grants;
+use ocr_runtime::{Cause, DocInfo, FormatterOutput, FormatterSession, Grants};
 
 pub const WASI_IO: &str = "package wasi:io@0.2.0;
 interface error { resource error { to-debug-string: func() -> string; } }
@@ -13,7 +13,10 @@ interface streams {
   use error.{error};
   variant stream-error { last-operation-failed(error), closed }
   resource input-stream { blocking-read: func(len: u64) -> result<list<u8>, stream-error>; }
-  resource output-stream { blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>; }
+  resource output-stream {
+    blocking-write-and-flush: func(contents: list<u8>) -> result<_, stream-error>;
+    write-zeroes: func(len: u64) -> result<_, stream-error>;
+  }
 }";
 pub const WASI_CLOCKS: &str = "package wasi:clocks@0.2.0;
 interface monotonic-clock {
@@ -22,7 +25,8 @@ interface monotonic-clock {
   subscribe-duration: func(when: u64) -> pollable;
 }
 interface wall-clock { record datetime { seconds: u64, nanoseconds: u32 } now: func() -> datetime; }";
-const WASI_RANDOM: &str = "package wasi:random@0.2.0; interface random { get-random-u64: func() -> u64; }";
+const WASI_RANDOM: &str = "package wasi:random@0.2.0;
+interface random { get-random-u64: func() -> u64; get-random-bytes: func(len: u64) -> list<u8>; }";
 const WASI_CLI: &str = "package wasi:cli@0.2.0;
 interface environment {
   get-environment: func() -> list<tuple<string, string>>;
@@ -283,6 +287,54 @@ pub fn beasts() -> Vec<Beast> {
             &report("panic", "not really"),
             |lines| lines.iter().any(|l| l.contains("not really")),
         ),
+        heard(
+            "tells of 9,000 steps",
+            "(local $n i32)
+             (loop $l (local.set $n (i32.add (local.get $n) (i32.const 1)))
+               (call $control.progress (local.get $n) (i32.const 1) (i32.const 9000))
+               (br_if $l (i32.lt_u (local.get $n) (i32.const 9000))))",
+            |lines| (1..=20).contains(&lines.len()),
+        ),
+        Beast::new(
+            "says as much as it may, is started afresh, and says it again",
+            Ends::Well("what it said before counts"),
+            Act::Do(Box::new(says_it_again)),
+        ),
+        Beast::new(
+            "traps in a function whose name clears the screen and takes 100 KB",
+            Ends::Well("the name is cleaned and cut"),
+            Act::Do(Box::new(loud_function)),
+        ),
+        format(
+            "asks for 60 MiB of random bytes",
+            Ends::Trap("exceeds limit"),
+            with(
+                WASI_RANDOM,
+                "wasi:random/random@0.2.0",
+                "(call $random.get-random-bytes (i64.const 62914560) RET) (i32.const 0)",
+            ),
+        ),
+        format(
+            "asks for all random bytes that there are",
+            Ends::Trap("exceeds limit"),
+            with(
+                WASI_RANDOM,
+                "wasi:random/random@0.2.0",
+                "(call $random.get-random-bytes (i64.const -1) RET) (i32.const 0)",
+            ),
+        ),
+        format(
+            "writes zeros without end to standard output",
+            Ends::Trap("cannot write more zeroes"),
+            formatter()
+                .import(WASI_IO, "wasi:io/streams@0.2.0")
+                .import(WASI_CLI, "wasi:cli/stdout@0.2.0")
+                .body(
+                    "page",
+                    "(call $output-stream.write-zeroes (call $stdout.get-stdout) (i64.const 1099511627776) RET)
+                     (i32.const 0)",
+                ),
+        ),
         format(
             "fails with a message of 3 MB and escape sequences",
             Ends::Says("AAAA"),
@@ -295,6 +347,53 @@ pub fn beasts() -> Vec<Beast> {
             ),
         ),
     ]
+}
+
+/// The same document, and a sandbox for each of its pages.
+fn says_it_again(cage: &Cage) -> Ended {
+    let wat = r#"(local $n i32)
+        (loop $l (local.set $n (i32.add (local.get $n) (i32.const 1))) (call $log.write (i32.const 0) @"again and again")
+          (br_if $l (i32.lt_u (local.get $n) (i32.const 1000)))) (unreachable)"#;
+    let plugin = match cage.load(&formatter().body("page", wat).build()) {
+        Ok(plugin) => plugin,
+        Err(ended) => return ended,
+    };
+    let context = cage.context();
+    for _ in 0..20 {
+        let output = FormatterOutput::stream("x", Box::new(std::io::sink()));
+        let session = FormatterSession::open(&plugin, &context, &DocInfo::default(), "{}", output);
+        match session.map(|mut session| session.add_page(&page(7))) {
+            Ok(Err(failure)) if matches!(failure.cause, Cause::Trap(_)) => {}
+            Ok(Ok(())) => return Ended::Wrong("it goes on".into()),
+            Ok(Err(failure)) | Err(failure) => return Ended::Failed(failure),
+        }
+    }
+    let heard: usize = cage.heard.0.lock().unwrap().iter().map(String::len).sum();
+    match (1..2 * cage.limits.log_bytes as usize).contains(&heard) {
+        true => Ended::Well,
+        false => Ended::Wrong(format!("{heard} bytes were heard")),
+    }
+}
+
+fn loud_function(cage: &Cage) -> Ended {
+    let name = "\\1b[2J".repeat(25_000);
+    let loud = formatter()
+        .body("page", &format!("(call $\"{name}\") (i32.const 0)"))
+        .fields(&format!("(func $\"{name}\" (unreachable))"));
+    let plugin = match cage.load(&loud.build()) {
+        Ok(plugin) => plugin,
+        Err(ended) => return ended,
+    };
+    let trace = match cage.format(&plugin, "{}") {
+        Err(failure) => failure.backtrace,
+        Ok(()) => return Ended::Well,
+    };
+    match trace.first() {
+        Some(name) if name.contains("[2J") && name.len() <= 200 && !name.contains(char::is_control) => {
+            Ended::Well
+        }
+        other => Ended::Wrong(format!("its name is {:?}", other.map(String::len))),
+    }
 }
 
 /// The part of WASI's command-line package that needs no other.

@@ -248,6 +248,196 @@ pub fn beasts() -> Vec<Beast> {
             std::os::unix::fs::symlink(&path, &path).expect("the cage is ours");
             path
         }),
+        load("a manifest of 60 MB", "over the limit", || {
+            with_section(&"x".repeat(60_000_000))
+        }),
+        load(
+            "a manifest whose unknown key clears the screen",
+            "unknown field `a [2J b`",
+            || with_section(&with_key("a\\u001b[2J\\nb", "1")),
+        ),
+        Beast::new(
+            "a manifest whose unknown key takes 200 KB",
+            Ends::Well("the message about it is cut"),
+            Act::Do(Box::new(|cage| {
+                let said = cage.load(&with_section(&with_key(&"x".repeat(200_000), "1")));
+                match said {
+                    Err(Ended::NotLoaded(why)) if why.len() < 1000 => Ended::Well,
+                    Err(Ended::NotLoaded(why)) => Ended::Wrong(format!("{} bytes are said", why.len())),
+                    _ => Ended::Wrong("it is loaded".into()),
+                }
+            })),
+        ),
+        Beast::new(
+            "a manifest whose description clears the screen and takes 180 KB",
+            Ends::Well("it is cleaned and cut"),
+            Act::Do(Box::new(|cage| {
+                let mut loud = formatter();
+                loud.manifest.description = "\u{1b}[2J".repeat(20_000);
+                loud.manifest.media_types = vec!["\u{1b}]0;x\u{7}".into()];
+                let manifest = match cage.load(&loud.build()) {
+                    Ok(plugin) => plugin.manifest().clone(),
+                    Err(ended) => return ended,
+                };
+                let shown = [manifest.description.as_str(), &manifest.media_types[0]];
+                match shown
+                    .iter()
+                    .all(|s| s.len() <= 1000 && !s.contains(char::is_control))
+                {
+                    true => Ended::Well,
+                    false => Ended::Wrong("it is shown as it is".into()),
+                }
+            })),
+        ),
+        schema(
+            "a pattern whose repetitions are nested",
+            "takes too much memory",
+            || r#"{"properties":{"a":{"pattern":"((a{1000}){1000}){1000}"}}}"#.into(),
+        ),
+        schema("a pattern 500 groups deep", "`pattern` is", || {
+            let pattern = format!("{}a{}", "(".repeat(500), ")".repeat(500));
+            format!(r#"{{"properties":{{"a":{{"pattern":"{pattern}"}}}}}}"#)
+        }),
+        schema(
+            "4,000 patterns that are large when they are compiled",
+            "more than 64 patterns",
+            || {
+                let keys: Vec<String> = (0..4000)
+                    .map(|n| format!(r#""{n}":{{"pattern":"\\w{{4}}"}}"#))
+                    .collect();
+                format!(r#"{{"properties":{{{}}}}}"#, keys.join(","))
+            },
+        ),
+        Beast::new(
+            "a pattern that other engines search for ever",
+            Ends::Well("it is held against a text in linear time"),
+            Act::Do(Box::new(|cage| {
+                let mut slow = formatter();
+                let config = r#"{"properties":{"a":{"type":"string","pattern":"^(a|aa|a*)*(a*)*$"}}}"#;
+                slow.manifest.config = serde_json::from_str(config).ok();
+                let plugin = match cage.load(&slow.build()) {
+                    Ok(plugin) => plugin,
+                    Err(ended) => return ended,
+                };
+                let started = Instant::now();
+                let text = format!("{}!", "a".repeat(30_000));
+                match plugin.manifest().config_value("a", &text) {
+                    Err(_) if started.elapsed() < Duration::from_secs(5) => Ended::Well,
+                    other => Ended::Wrong(format!("{:?} after {:?}", other.is_ok(), started.elapsed())),
+                }
+            })),
+        ),
+        schema(
+            "a schema that refers to itself",
+            "the keyword `$ref` is not enforced",
+            || r##"{"properties":{"a":{"$ref":"#"}}}"##.into(),
+        ),
+        schema(
+            "schemas that refer to each other",
+            "the keyword `$defs` is not enforced",
+            || r##"{"$defs":{"a":{"$ref":"#/$defs/b"},"b":{"$ref":"#/$defs/a"}},"properties":{}}"##.into(),
+        ),
+        schema("a schema of 40 levels", "nested more than 12 deep", || {
+            let nested = (0..40).fold("{}".to_owned(), |inner, _| format!(r#"{{"items":{inner}}}"#));
+            format!(r#"{{"properties":{{"a":{nested}}}}}"#)
+        }),
+        schema(
+            "alternatives of alternatives, 9,000 in all",
+            "more than 4096 schemas",
+            || {
+                let three = |inner: String, _| format!(r#"{{"anyOf":[{inner},{inner},{inner}]}}"#);
+                let nested = (0..8).fold("{}".to_owned(), three);
+                format!(r#"{{"properties":{{"a":{nested}}}}}"#)
+            },
+        ),
+        schema(
+            "a default of 75,000 numbers, held against 3,000 schemas",
+            "take too long to check",
+            || {
+                let numbers = vec!["1"; 75_000].join(",");
+                let schemas = vec![r#"{"uniqueItems":true}"#; 3000].join(",");
+                format!(r#"{{"properties":{{"a":{{"oneOf":[{schemas}],"default":[{numbers}]}}}}}}"#)
+            },
+        ),
+        Beast::new(
+            "a million custom sections",
+            Ends::Well("nobody reads them"),
+            Act::Load(Box::new(|| {
+                let mut many = formatter().build();
+                (0..1_000_000).for_each(|_| many.extend([0, 2, 1, b'x']));
+                many
+            })),
+        ),
+        bomb("lists of lists of lists, 20,000 levels deep", "", || {
+            nested_types("(list {})", 20_000)
+        }),
+        bomb("pairs of pairs of pairs, 2^60 of them", "", || {
+            nested_types("(tuple {} {})", 60)
+        }),
+        bomb("components inside each other, 5,000 levels deep", "", || {
+            let nested = (0..5000).fold(wat::parse_str("(component)").expect("it parses"), |inner, _| {
+                [b"\0asm\x0d\0\x01\0".to_vec(), section(4, inner)].concat()
+            });
+            ocr_runtime::encode(&nested, &formatter().manifest).expect("it looks like a component")
+        }),
+        bomb(
+            "components that make two of another each, 30 levels deep",
+            "",
+            || {
+                let mut text = String::from(
+                    "(component $c0 (core module $m (memory 1)) (core instance (instantiate $m)))",
+                );
+                for level in 1..=30 {
+                    let inner = level - 1;
+                    text = format!(
+                        "(component $c{level} {text} (instance (instantiate $c{inner})) (instance (instantiate $c{inner})))"
+                    );
+                }
+                with_manifest(&format!("(component {text} (instance (instantiate $c30)))"))
+            },
+        ),
+        bomb("a million exports", "", || {
+            let mut exports = leb128(1_000_000);
+            (0..1_000_000u32).for_each(|n| {
+                exports.extend([
+                    5,
+                    b'a' + (n % 26) as u8,
+                    b'a' + (n / 26 % 26) as u8,
+                    b'a' + (n / 676 % 26) as u8,
+                ]);
+                exports.extend([
+                    b'a' + (n / 17_576 % 26) as u8,
+                    b'a' + (n / 456_976 % 26) as u8,
+                    0,
+                    0,
+                ]);
+            });
+            of_module(&[
+                section(1, vec![1, 0x60, 1, 0x7f, 1, 0x7f]),
+                section(3, vec![1, 0]),
+                section(7, exports),
+                section(10, [vec![1, 4], vec![0, 0x20, 0, 0x0b]].concat()),
+            ])
+        }),
+        tuned(
+            "a bomb that has time but no memory",
+            "limit `compile-memory`",
+            |limits| {
+                (limits.compile_time, limits.compile_memory) = (Duration::from_secs(60), 24 << 20);
+            },
+        ),
+        tuned(
+            "a bomb that has memory but no time",
+            "limit `compile-time`",
+            |limits| {
+                (limits.compile_time, limits.compile_memory) = (Duration::from_millis(300), 4 << 30);
+            },
+        ),
+        Beast::new(
+            "a bomb whose host does not look at the clock",
+            Ends::Well("the kernel ends the compiler over its processor time"),
+            Act::Do(Box::new(|_| unwatched())),
+        ),
         Beast::new(
             "a file that is swapped while it is loaded",
             Ends::Well("what is run is what the digest is of"),
@@ -343,21 +533,85 @@ fn bomb(name: &'static str, text: &'static str, component: fn() -> Vec<u8>) -> B
     Beast::new(name, Ends::NotLoaded(text), Act::Do(Box::new(act)))
 }
 
+/// A manifest with this config schema.
+fn schema(name: &'static str, text: &'static str, config: fn() -> String) -> Beast {
+    let bytes = move || with_section(&with_key("config", &config()));
+    Beast::new(name, Ends::NotLoaded(text), Act::Load(Box::new(bytes)))
+}
+
+/// A component of types that each are made of the one before.
+fn nested_types(of: &str, levels: usize) -> Vec<u8> {
+    let mut text = String::from("(component (type $t0 u8)");
+    for level in 1..=levels {
+        let before = format!("$t{}", level - 1);
+        text.push_str(&format!("(type $t{level} {})", of.replace("{}", &before)));
+    }
+    with_manifest(&format!("{text})"))
+}
+
+/// A bomb under limits of its own, of which it reaches one and has plenty of the other.
+fn tuned(name: &'static str, text: &'static str, tune: fn(&mut Limits)) -> Beast {
+    let act = move |_: &Cage| {
+        let mut limits = tight();
+        tune(&mut limits);
+        match runtime(None, &limits).load("bomb", &module_of(&vec![add(84); 20_000])) {
+            Ok(_) => Ended::Well,
+            Err(error) => Ended::NotLoaded(error.to_string()),
+        }
+    };
+    Beast::new(name, Ends::NotLoaded(text), Act::Do(Box::new(act)))
+}
+
+/// The compiler with one second of processor time a thread, a bomb, and nobody who waits for it.
+fn unwatched() -> Ended {
+    use std::io::{Read, Write};
+    use std::os::unix::process::ExitStatusExt;
+    use std::process::{Command, Stdio};
+    let (stack, seconds, memory) = ("524288", "1", (4u64 << 30).to_string());
+    let child = Command::new("/proc/self/exe")
+        .args(crate::keeper::COMPILER)
+        .args([stack, seconds, &memory])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn();
+    let mut child = child.expect("this program has a file");
+    let mut input = child.stdin.take().expect("it is a pipe");
+    input
+        .write_all(&module_of(&vec![add(84); 20_000]))
+        .expect("it reads all");
+    drop(input);
+    let mut code = Vec::new();
+    let mut output = child.stdout.take().expect("it is a pipe");
+    output.read_to_end(&mut code).expect("it can be read");
+    let status = child.wait().expect("it is ours");
+    // SIGXCPU.
+    match status.signal() {
+        Some(24) if code.is_empty() => Ended::Well,
+        _ => Ended::Wrong(format!("it ended with {status} and {} bytes of code", code.len())),
+    }
+}
+
+fn section(id: u8, body: Vec<u8>) -> Vec<u8> {
+    [vec![id], leb128(body.len()), body].concat()
+}
+
 /// A component with a module of these functions; each has an i32 as parameter and as result.
 fn module_of(bodies: &[Vec<u8>]) -> Vec<u8> {
-    let section = |id: u8, body: Vec<u8>| [vec![id], leb128(body.len()), body].concat();
     let mut code = leb128(bodies.len());
     bodies.iter().for_each(|body| {
         code.extend(leb128(body.len()));
         code.extend(body);
     });
-    let module = [
-        b"\0asm\x01\0\0\0".to_vec(),
+    of_module(&[
         section(1, vec![1, 0x60, 1, 0x7f, 1, 0x7f]),
         section(3, [leb128(bodies.len()), vec![0; bodies.len()]].concat()),
         section(10, code),
-    ]
-    .concat();
+    ])
+}
+
+/// A component with a module of these sections.
+fn of_module(sections: &[Vec<u8>]) -> Vec<u8> {
+    let module = [b"\0asm\x01\0\0\0".to_vec(), sections.concat()].concat();
     let component = [b"\0asm\x0d\0\x01\0".to_vec(), section(1, module)].concat();
     ocr_runtime::encode(&component, &formatter().manifest).expect("it looks like a component")
 }

@@ -131,6 +131,13 @@ pub fn beasts() -> Vec<Beast> {
                 "(loop $l (drop (call $new (i32.const 7))) (br $l)) (unreachable)",
             ),
         ),
+        format(
+            "handles of sets to wait for",
+            limit(&[Handles]),
+            formatter()
+                .core_import("[waitable-set-new]", "$set (result i32)")
+                .body("page", "(loop $l (drop (call $set)) (br $l)) (unreachable)"),
+        ),
         on_page("the page's pixels, again and again", limit(&[ImageBytes]), &hoard("", "(call $page.raster (local.get $page) RET)")),
         on_page(
             "turned images, all kept",

@@ -174,9 +174,9 @@ pub fn beasts() -> Vec<Beast> {
             Ends::Says("is taken"),
             &names(&["\u{3a9}.txt", "\u{3c9}.txt"]),
         ),
-        at_first(
+        on_page(
             "names that differ in their composition alone",
-            Ends::Well("both are there, or the file system says that one is taken"),
+            Ends::Says("is taken"),
             &names(&["caf\u{e9}.txt", "cafe\u{301}.txt"]),
         ),
         on_page(
@@ -189,6 +189,58 @@ pub fn beasts() -> Vec<Beast> {
             Ends::Says("\"a\""),
             &names(&["a/b", "a"]),
         ),
+        on_page(
+            "names that differ by a sharp s alone",
+            Ends::Says("is taken"),
+            &names(&["stra\u{df}e.txt", "STRASSE.txt"]),
+        ),
+        on_page(
+            "Greek names that differ in their last letter's form alone",
+            Ends::Says("is taken"),
+            &names(&["\u{3b1}\u{3c3}.txt", "\u{3b1}\u{3c2}.txt"]),
+        ),
+        on_page(
+            "the name `COM\u{b9}`",
+            Ends::Says(device),
+            &names(&["COM\u{b9}"]),
+        ),
+        on_page(
+            "the name `CONIN$.txt`",
+            Ends::Says(device),
+            &names(&["CONIN$.txt"]),
+        ),
+        on_page(
+            "a name with a filler that shows nothing",
+            Ends::Says(hidden),
+            &names(&["a\u{3164}b"]),
+        ),
+        Beast::new(
+            "names that all clash, as many as it likes",
+            limit(&[HostCalls, ocr_runtime::Quota::Time]),
+            Act::Format(clashing()),
+        )
+        .deadline(Duration::from_millis(800)),
+        on_page(
+            "noise of 50 megapixels into a file of 6 MiB",
+            limit(&[FileBytes]),
+            r#"(local $c i32) (local $f i32) (local $n i32)
+               (call $canvas.create (i32.const 7000) (i32.const 7000) (i32.const 0) RET) CHECK (local.set $c HANDLE)
+               (drop (memory.grow (i32.const 60)))
+               (loop $fill (local.set $n (i32.add (local.get $n) (i32.const 4)))
+                 (i32.store (i32.add (i32.const 131072) (local.get $n))
+                   (i32.mul (i32.mul (local.get $n) (local.get $n)) (i32.const 0x9e3779b1)))
+                 (br_if $fill (i32.lt_u (local.get $n) (i32.const 3500000))))
+               (local.set $n (i32.const 0))
+               (loop $rows
+                 (call $canvas.write-rows (local.get $c) (local.get $n) (i32.const 131072) (i32.const 3500000) RET) CHECK
+                 (local.set $n (i32.add (local.get $n) (i32.const 500)))
+                 (br_if $rows (i32.lt_u (local.get $n) (i32.const 7000))))
+               (call $canvas.finish (local.get $c) RET) CHECK (local.set $c HANDLE)
+               (call $output.main RET) CHECK (local.set $f HANDLE)
+               (call $file.write-image-base64 (local.get $f) (local.get $c) (i32.const 0) (i32.const 90) RET) CHECK
+               (i32.const 0)"#,
+        )
+        .limits(|l| l.time = Duration::from_secs(5)),
         at_first(
             "a further file that is called like the main one",
             Ends::Well("it lies in the formatter's own folder"),
@@ -251,6 +303,24 @@ pub fn beasts() -> Vec<Beast> {
         ),
     ]);
     beasts
+}
+
+/// A file, and then names below it: each is new, and none can be made.
+fn clashing() -> crate::skeleton::Skeleton {
+    formatter().body(
+        "page",
+        r#"(local $n i32) (call $output.create @"a" @"x" RET)
+           (memory.fill (i32.const 100) (i32.const 120) (i32.const 200))
+           (i32.store16 (i32.const 100) (i32.const 0x2f61))
+           (loop $l (local.set $n (i32.add (local.get $n) (i32.const 1)))
+             (i32.store8 (i32.const 110) (i32.add (i32.const 97) (i32.and (local.get $n) (i32.const 15))))
+             (i32.store8 (i32.const 111) (i32.add (i32.const 97) (i32.and (i32.shr_u (local.get $n) (i32.const 4)) (i32.const 15))))
+             (i32.store8 (i32.const 112) (i32.add (i32.const 97) (i32.and (i32.shr_u (local.get $n) (i32.const 8)) (i32.const 15))))
+             (i32.store8 (i32.const 113) (i32.add (i32.const 97) (i32.and (i32.shr_u (local.get $n) (i32.const 12)) (i32.const 15))))
+             (i32.store8 (i32.const 114) (i32.add (i32.const 97) (i32.and (i32.shr_u (local.get $n) (i32.const 16)) (i32.const 15))))
+             (global.set $heap (i32.const 131072))
+             (call $output.create (i32.const 100) (i32.const 198) (i32.const 0) (i32.const 0) RET) (br $l)) (unreachable)"#,
+    )
 }
 
 fn link(to: &std::path::Path, at: &std::path::Path) {

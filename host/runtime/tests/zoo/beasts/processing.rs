@@ -11,6 +11,9 @@ use std::time::Duration;
 /// Bytes of an edit.
 const EDIT: usize = 36;
 
+/// Where zeros are that 10,000 edits don't reach: a list of cells.
+const CELLS: u32 = (HEAP + 10_000 * EDIT) as u32;
+
 /// Fields of an edit: where, and a number; texts are the zeros at the start of memory.
 type Fields<'a> = &'a [(usize, u32)];
 
@@ -175,6 +178,11 @@ pub fn beasts() -> Vec<Beast> {
             "10,000 edits that are all the same 64 KiB of text",
             limit(&[CallBytes]),
             &many(10_000, 0, &[(12, 65_536)], &[]),
+        ),
+        edited(
+            "10,000 edits that are all the same list of 1,000 cells",
+            limit(&[CallBytes]),
+            &many(10_000, 9, &[(8, CELLS), (12, 1000)], &[]),
         ),
         laborious("100,001 edits", Ends::Says("more than"), &many(MAX_EDITS + 1, 4, &[], &[])),
         laborious(

@@ -78,6 +78,22 @@ pub fn beasts() -> Vec<Beast> {
             ),
         ),
         format(
+            "an allocator that gives a handle back while the host calls it",
+            Ends::Trap("cannot leave component instance"),
+            formatter()
+                .fields("(global $image (mut i32) (i32.const 0))")
+                .body(
+                    "page",
+                    "(call $page.raster (local.get $page) RET) CHECK (global.set $image HANDLE)
+                     (call $page.text (local.get $page) RET) (i32.const 0)",
+                )
+                .body(
+                    "realloc",
+                    "(if (global.get $image) (then (call $image.drop (global.get $image))))
+                     (call $alloc (local.get 0) (local.get 1) (local.get 2) (local.get 3))",
+                ),
+        ),
+        format(
             "a call of the host after the return",
             Ends::Trap("cannot leave component instance"),
             formatter().body("after", r#"(call $log.write (i32.const 0) @"again")"#),

@@ -24,6 +24,11 @@ pub fn beasts() -> Vec<Beast> {
         )
         .limits(|l| l.time = Duration::from_secs(5)),
         Beast::new(
+            "70 sessions of 28 tables and 3 memories that are all kept open",
+            Ends::Well("a neighbour's plugin has its place as well"),
+            Act::Do(Box::new(crowded)),
+        ),
+        Beast::new(
             "three threads that trap while a fourth works",
             Ends::Well("a trap ends its own session alone"),
             Act::Do(Box::new(trapping_neighbours)),
@@ -132,6 +137,24 @@ fn many_sessions(cage: &Cage) -> Ended {
             Ended::Well
         }
         Err(failure) => Ended::Failed(failure),
+    }
+}
+
+fn crowded(cage: &Cage) -> Ended {
+    let many = format!("{}{}", "(table 1 funcref)".repeat(28), "(memory 1)".repeat(2));
+    let greedy = match cage.load(&formatter().fields(&many).build()) {
+        Ok(plugin) => plugin,
+        Err(ended) => return ended,
+    };
+    let open = |plugin| {
+        let output = FormatterOutput::stream("x", Box::new(std::io::sink()));
+        FormatterSession::open(plugin, &cage.context(), &DocInfo::default(), "{}", output)
+    };
+    let crowd: Result<Vec<_>, _> = (0..70).map(|_| open(&greedy)).collect();
+    let neighbour = open(cage.tame).and_then(|mut session| session.add_page(&page(7)));
+    match (crowd, neighbour) {
+        (Ok(_), Ok(())) => Ended::Well,
+        (Err(failure), _) | (_, Err(failure)) => Ended::Failed(failure),
     }
 }
 

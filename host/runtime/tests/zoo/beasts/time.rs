@@ -143,6 +143,22 @@ pub fn beasts() -> Vec<Beast> {
         on_page("a loop that does not hear that it is cancelled", Ends::Cancelled, SPIN)
             .limits(|l| l.time = Duration::from_secs(3600))
             .cancel(Duration::from_millis(100)),
+        format(
+            "turns offered to nobody, again and again",
+            formatter()
+                .core_import("[thread-yield]", "$yield (result i32)")
+                .body("page", "(loop $l (drop (call $yield)) (br $l)) (unreachable)"),
+        ),
+        Beast::new(
+            "a wait for what never comes, by the component model's own means",
+            Ends::Trap("cannot block a synchronous task"),
+            Act::Format(
+                formatter()
+                    .core_import("[waitable-set-new]", "$set (result i32)")
+                    .core_import("[waitable-set-wait]", "$wait (param i32 i32) (result i32)")
+                    .body("page", "(drop (call $wait (call $set) (i32.const 512))) (i32.const 0)"),
+            ),
+        ),
         Beast::new(
             "an allocator that takes its time with each piece",
             IN_TIME,
