@@ -1,7 +1,5 @@
 //! The model's raw text is a stranger's page in the model's words: any text must give a page, and lose nothing.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use ocr_document::{Page, PageBuilder, PageInfo};
 use ocr_model_deepseek::compat::{self, Script};
 use ocr_model_deepseek::grounding::{
@@ -12,7 +10,8 @@ use std::collections::BTreeMap;
 /// More kinds of diagnostics than there are would mean that one is told twice.
 const MOST_DIAGNOSTICS: usize = 18;
 
-fuzz_target!(|data: &[u8]| {
+/// The first byte is the page's size and whether tables are read, the rest is the text.
+pub fn run(data: &[u8]) {
     let (&first, text) = data.split_first().unwrap_or((&0, &[]));
     let raw = String::from_utf8_lossy(text);
     let (width, height) = (1 + 37 * u32::from(first >> 1), 1 + 53 * u32::from(first >> 2));
@@ -42,7 +41,7 @@ fuzz_target!(|data: &[u8]| {
                 .all(|o| o.area.x1 <= width && o.area.y1 <= height)
         );
     }
-});
+}
 
 /// Tags stand in order, and what they leave is the content.
 fn nothing_is_lost_in_parsing(raw: &str, parsed: &Parsed) {
@@ -130,7 +129,7 @@ impl Letters {
 }
 
 /// Text without HTML tags: `<`, a letter, `/` or `!`, up to the next `>` before any other `<`.
-fn untagged(text: &str) -> String {
+pub(crate) fn untagged(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find('<') {

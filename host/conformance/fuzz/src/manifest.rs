@@ -1,13 +1,12 @@
 //! Bytes as a component, and as the manifest of one.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use ocr_runtime::{Manifest, World, encode};
 
 /// An empty component.
 const EMPTY: [u8; 8] = [0, b'a', b's', b'm', 0x0d, 0, 1, 0];
 
-fuzz_target!(|data: &[u8]| {
+/// The bytes are a component, and a manifest section.
+pub fn run(data: &[u8]) {
     if let Ok(manifest) = Manifest::read(data) {
         check(&manifest);
     }
@@ -21,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(manifest) = Manifest::read(&component) {
         check(&manifest);
     }
-});
+}
 
 fn length(to: &mut Vec<u8>, mut value: usize) {
     while value > 0x7f {
@@ -32,12 +31,34 @@ fn length(to: &mut Vec<u8>, mut value: usize) {
 }
 
 fn check(manifest: &Manifest) {
-    let plain = |s: &str| !s.is_empty() && s.len() <= 64 && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+    let plain = |s: &str| {
+        !s.is_empty() && s.len() <= 64 && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
     assert!(plain(&manifest.id));
-    assert!(manifest.aliases.iter().chain(&manifest.extensions).all(|s| plain(s)));
+    assert!(
+        manifest
+            .aliases
+            .iter()
+            .chain(&manifest.extensions)
+            .all(|s| plain(s))
+    );
     assert!(!manifest.version.chars().any(char::is_control));
+    assert!(!manifest.description.chars().any(char::is_control));
+    assert!(
+        !manifest
+            .media_types
+            .iter()
+            .any(|m| m.chars().any(char::is_control))
+    );
     assert!(manifest.world != World::OutputFormatter || !manifest.extensions.is_empty());
-    let _ = (manifest.default_config(), manifest.config_value("a", "1"), manifest.answers_to("x"));
+    let _ = (
+        manifest.default_config(),
+        manifest.config_value("a", "1"),
+        manifest.answers_to("x"),
+    );
     let encoded = encode(&EMPTY, manifest).expect("what was read can be written");
-    assert_eq!(&Manifest::read(&encoded).expect("what was written can be read"), manifest);
+    assert_eq!(
+        &Manifest::read(&encoded).expect("what was written can be read"),
+        manifest
+    );
 }
