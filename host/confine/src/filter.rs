@@ -95,8 +95,8 @@ mod linux {
         }
     }
 
-    /// Calls that are let through where an argument (by number) is as given: memory that can't be run as code, and
-    /// signals to oneself, which is how a process aborts.
+    /// Calls that are let through where an argument (by number) is as given: memory that can't be run as code, names for
+    /// one's own memory, which the program's allocator gives, and signals to oneself, which is how a process aborts.
     fn conditional() -> Result<Vec<(i64, SeccompCondition)>, seccompiler::Error> {
         let exec = libc::PROT_EXEC as u64;
         let me = u64::from(std::process::id());
@@ -104,10 +104,13 @@ mod linux {
             let masked = SeccompCmpOp::MaskedEq(exec);
             SeccompCondition::new(2, SeccompCmpArgLen::Qword, masked, 0)
         };
+        let names_memory = libc::PR_SET_VMA as u64;
+        let naming = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, names_memory)?;
         let myself = || SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, me);
         Ok(vec![
             (libc::SYS_mmap, no_code()?),
             (libc::SYS_mprotect, no_code()?),
+            (libc::SYS_prctl, naming),
             (libc::SYS_tgkill, myself()?),
             (libc::SYS_kill, myself()?),
         ])
