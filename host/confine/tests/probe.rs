@@ -35,12 +35,15 @@ fn probe(what: &str) {
     let parent = std::os::unix::process::parent_id() as i32;
     let (ask, asked) = mpsc::channel::<()>();
     let (answer, answered) = mpsc::channel::<usize>();
-    // Begun before, as threads have to be.
+    // Begun before, as threads have to be: a thread that begins asks for more than it may later.
+    let (begin, has_begun) = mpsc::channel::<()>();
     std::thread::spawn(move || {
+        let _ = begin.send(());
         for () in asked {
             let _ = answer.send(vec![1u8; 4 << 20].into_iter().map(usize::from).sum());
         }
     });
+    has_begun.recv().unwrap();
     without_core_dumps().unwrap();
     let fence = Fence {
         addresses: 256 * MIB,
