@@ -144,6 +144,11 @@ impl ImageFile {
         if matches!(self.kind, Kind::Animation { .. }) {
             return to_page_image(self.animation_frame(index, deadline)?);
         }
+        if self.format == ImageFormat::Png
+            && let Some(image) = ocr_png::read(&self.bytes.0, self.memory)
+        {
+            return Ok(image);
+        }
         let mut decoder = self.decoder(index)?;
         self.check(decoder.dimensions(), self.taken(&*decoder))?;
         let mut limits = image::Limits::no_limits();

@@ -7,7 +7,6 @@
 //! environment it waits a second between its parts, so that gpu_busy.cpp can tell them apart.
 
 use image::{ExtendedColorType, ImageEncoder};
-use ocr_document::{PageImage, PixelFormat};
 use ocr_model_deepseek::generate::{Asked, Stop};
 use ocr_model_deepseek::{
     ExpertWeights, Mode, Model, NgramRule, Options, Place, Precision, Seen, Task, Turns,
@@ -141,9 +140,7 @@ fn draw(folder: &Path, pages: usize, width: usize, height: usize) -> Result<Vec<
 fn prepare(model: &Model, options: &Options, mode: Mode, file: &Path) -> Result<Seen> {
     static TURNS: LazyLock<Turns> = LazyLock::new(Turns::of_cores);
     let _turn = TURNS.take();
-    let pixels = image::open(file)?.into_rgb8();
-    let (width, height) = pixels.dimensions();
-    let image = PageImage::new(width, height, PixelFormat::Rgb8, pixels.into_raw())?;
+    let image = ocr_png::read(&std::fs::read(file)?, u64::MAX).ok_or("the files are RGB")?;
     Ok(Seen::new(
         model.tokenizer(),
         &image,
