@@ -7,6 +7,7 @@
 
 mod attention;
 mod mlp;
+mod paged;
 
 use crate::config::DecoderConfig;
 use crate::error::ModelError;
@@ -16,6 +17,8 @@ use crate::taps::Tap;
 use attention::{Attention, LayerCache, Rotary};
 use candle_core::{DType, Result, Tensor};
 use mlp::{MixtureOfExperts, SwiGlu};
+use paged::Pool;
+pub use paged::Stretch;
 
 /// The decoder with its weights.
 pub struct Decoder {
@@ -31,6 +34,11 @@ pub struct Decoder {
 pub struct Cache {
     layers: Vec<LayerCache>,
     length: usize,
+}
+
+/// A cache in pages for many sequences.
+pub struct PagedCache {
+    layers: Vec<Pool>,
 }
 
 struct Layer {
@@ -82,13 +90,47 @@ impl Decoder {
             .to_dtype(self.norm.dtype())
     }
 
+    /// A cache of `pages` pages of `page_tokens` tokens.
+    pub fn paged_cache(&self, pages: usize, page_tokens: usize) -> Result<PagedCache> {
+        let (hidden, heads) = (self.norm.dim(0)?, self.layers[0].attention.heads);
+        let pool = |_: &Layer| {
+            let (dtype, device) = (self.norm.dtype(), self.norm.device());
+            Pool::new((pages, page_tokens), (heads, hidden / heads), dtype, device)
+        };
+        Ok(PagedCache {
+            layers: self.layers.iter().map(pool).collect::<Result<_>>()?,
+        })
+    }
+
     /// Runs `x` of `[tokens, hidden]` behind what the cache holds; answers the same behind the last norm.
     pub fn forward(&self, x: &Tensor, cache: &mut Cache, tap: &mut Tap) -> Result<Tensor> {
         let start = cache.length;
+        cache.length += x.dim(0)?;
+        let attend = |n: usize, attention: &Attention, normed: &Tensor| {
+            attention.forward(normed, &self.rotary, &mut cache.layers[n], start)
+        };
+        self.through(x, attend, tap)
+    }
+
+    /// The same of many sequences at once: `x` has their stretches one behind the other.
+    pub fn forward_paged(&self, x: &Tensor, cache: &PagedCache, stretches: &[Stretch]) -> Result<Tensor> {
+        let attend = |n: usize, attention: &Attention, normed: &Tensor| {
+            attention.forward_paged(normed, &self.rotary, &cache.layers[n], stretches)
+        };
+        self.through(x, attend, &mut Tap::off())
+    }
+
+    /// Runs `x` through all layers and the last norm; `attend` is each layer's attention.
+    fn through(
+        &self,
+        x: &Tensor,
+        mut attend: impl FnMut(usize, &Attention, &Tensor) -> Result<Tensor>,
+        tap: &mut Tap,
+    ) -> Result<Tensor> {
         let mut x = x.clone();
-        for (n, (layer, kept)) in self.layers.iter().zip(&mut cache.layers).enumerate() {
+        for (n, layer) in self.layers.iter().enumerate() {
             let normed = rms_norm(&x, &layer.input_layernorm, self.epsilon)?;
-            x = (x + layer.attention.forward(&normed, &self.rotary, kept, start)?)?;
+            x = (x + attend(n, &layer.attention, &normed)?)?;
             let normed = rms_norm(&x, &layer.post_attention_layernorm, self.epsilon)?;
             let made = match &layer.mlp {
                 Mlp::Dense(mlp) => mlp.forward(&normed)?,
@@ -97,7 +139,6 @@ impl Decoder {
             x = (x + made)?;
             tap.take(|| format!("layer.{n}"), &x)?;
         }
-        cache.length += x.dim(0)?;
         let x = rms_norm(&x, &self.norm, self.epsilon)?;
         tap.take(|| "norm".into(), &x)?;
         Ok(x)
@@ -105,10 +146,12 @@ impl Decoder {
 
     /// The logits `[vocabulary]` behind the last row of `x`, f32.
     pub fn logits(&self, x: &Tensor) -> Result<Tensor> {
-        let last = x.narrow(0, x.dim(0)? - 1, 1)?.contiguous()?;
-        times_transposed(&last, &self.lm_head)?
-            .squeeze(0)?
-            .to_dtype(DType::F32)
+        self.logits_of_all(&x.narrow(0, x.dim(0)? - 1, 1)?)?.squeeze(0)
+    }
+
+    /// The logits `[rows, vocabulary]` behind each row of `x`, f32.
+    pub fn logits_of_all(&self, x: &Tensor) -> Result<Tensor> {
+        times_transposed(&x.contiguous()?, &self.lm_head)?.to_dtype(DType::F32)
     }
 }
 

@@ -87,7 +87,7 @@ pub(crate) fn write(
 }
 
 /// The best token that is not banned. On a GPU one id comes to the host and nothing else.
-fn best(logits: &Tensor, banned: Vec<u32>) -> Result<u32> {
+pub(crate) fn best(logits: &Tensor, banned: Vec<u32>) -> Result<u32> {
     if banned.is_empty() {
         return logits.argmax(0)?.to_scalar();
     }
@@ -127,7 +127,6 @@ impl Text {
     }
 
     /// Whether nothing was written yet.
-    #[cfg(feature = "cuda")]
     pub fn is_empty(&self) -> bool {
         self.tokens.is_empty()
     }

@@ -9,6 +9,7 @@ use crate::load::Loader;
 use crate::model::{Eyes, Seen};
 use crate::ngram::NgramRule;
 use crate::options::{ExpertWeights, Options};
+use crate::steps::{Embedded, prefix, said};
 use crate::taps::Tap;
 use crate::views::View;
 use candle_core::{DType, Tensor};
@@ -54,12 +55,6 @@ pub struct GpuModel {
     staging: Staging,
     counts_prompt: bool,
     deterministic: bool,
-}
-
-/// A prompt as the decoder takes it.
-pub struct Embedded {
-    embeds: Tensor,
-    ids: Vec<u32>,
 }
 
 /// Whether the kernels are made for these dimensions.
@@ -374,12 +369,6 @@ fn pages(blocks: &[BlockId]) -> Vec<i32> {
     blocks.iter().map(|&block| block as i32).collect()
 }
 
-/// What went wrong, without the trace that candle's errors may carry behind their first line.
-fn said<E: std::fmt::Display>(error: E) -> String {
-    let text = error.to_string();
-    text.lines().next().unwrap_or_default().to_owned()
-}
-
 impl StepModel for GpuModel {
     type Prompt = Seen;
     type Encoded = Embedded;
@@ -405,28 +394,14 @@ impl StepModel for GpuModel {
         for pages in pages.chunks(together) {
             embedded.extend(self.see_all(pages).map_err(said)?);
         }
-        let prefix = |(embedded, seen): (Embedded, &Seen)| {
-            let tokens = embedded.ids.len();
-            let image_end = seen.prompt.image_start + seen.prompt.image_tokens;
-            let last = embedded.ids.last().copied().filter(|_| image_end < tokens);
-            (embedded, Prefix { tokens, last })
-        };
-        Ok(embedded.into_iter().zip(pages).map(prefix).collect())
+        let prefixes = pages.iter().map(|seen| prefix(&seen.prompt));
+        Ok(embedded.into_iter().zip(prefixes).collect())
     }
 
     fn prefill(&mut self, parts: &[Part<'_, Embedded>]) -> Result<Vec<Option<u32>>, String> {
         let mut embeds = Vec::new();
         for part in parts {
-            let (prompt, end) = (part.encoded.ids.len(), part.start + part.count);
-            if part.start < prompt {
-                let count = end.min(prompt) - part.start;
-                let own = part.encoded.embeds.narrow(0, part.start, count);
-                embeds.push(own.map_err(said)?);
-            }
-            if end > prompt {
-                let ids = &part.written[part.start.max(prompt) - prompt..end - prompt];
-                embeds.push(self.embed(ids).map_err(said)?);
-            }
+            embeds.extend(Embedded::of_part(part, |ids| self.embed(ids)).map_err(said)?);
         }
         let embeds = Tensor::cat(&embeds, 0)
             .and_then(|t| t.contiguous())

@@ -41,6 +41,8 @@ mod repetition;
 #[cfg(feature = "networks")]
 mod resize;
 #[cfg(feature = "networks")]
+mod steps;
+#[cfg(feature = "networks")]
 mod taps;
 #[cfg(feature = "networks")]
 mod tokenizer;

@@ -10,23 +10,26 @@ use crate::load::Loader;
 use crate::mode::Mode;
 use crate::options::{Options, Place, Precision};
 use crate::prompt::{Prompt, Task};
+use crate::steps::PlainSteps;
 use crate::taps::Tap;
 use crate::tokenizer::Tokenizer;
 use crate::views::{View, Views, image_tokens, views};
 use crate::vision::Vision;
 use candle_core::{DType, Device, Tensor};
 use ocr_document::PageImage;
-use ocr_engine::Tenant;
-#[cfg(feature = "cuda")]
-use ocr_engine::{Batch, Order, Said};
+use ocr_engine::{Batch, Order, Said, Tenant};
 use ocr_kernels::ops::vision_rows::pixel_patches;
 use ocr_weights::{Checkpoint, spec};
 #[cfg(feature = "cuda")]
 use std::collections::BTreeMap;
 
 /// How often a caller that waits for a token is asked whether it still wants one.
-#[cfg(feature = "cuda")]
 const LOOK: std::time::Duration = std::time::Duration::from_millis(50);
+
+/// Device memory that is left for the work of networks over candle's operations: most takes attention over a view of 1,280
+/// with all its scores in f32, 12 heads and 6,400 patches.
+#[cfg(feature = "cuda")]
+const PLAIN_WORK_BYTES: usize = 6 << 30;
 
 /// Subtracted from pixels and divided by, to bring them to -1 ..= 1 (upstream's processor).
 const MEAN: f32 = 0.5;
@@ -42,9 +45,8 @@ pub struct Model {
 enum Road {
     /// One at a time over candle's operations, on any device.
     Plain(Box<Plain>),
-    /// Many at once over CUDA kernels.
-    #[cfg(feature = "cuda")]
-    Fast(Batch<Seen>),
+    /// Many at once: over CUDA kernels, or over candle's operations.
+    Many(Batch<Seen>),
 }
 
 struct Plain {
@@ -63,65 +65,114 @@ pub struct Seen {
 
 type Result<T> = std::result::Result<T, ModelError>;
 
-impl Model {
-    /// Reads the folder and puts the weights on the device.
-    pub fn load(options: &Options) -> Result<Self> {
+/// What a model's folder holds.
+struct Files {
+    config: Config,
+    tokenizer: Tokenizer,
+    checkpoint: Checkpoint,
+}
+
+impl Files {
+    fn open(options: &Options) -> Result<Self> {
         let config = Config::read(&options.folder)?;
         let tokenizer = Tokenizer::read(&options.folder, &config)?;
         let checkpoint = Checkpoint::open(&options.folder)?;
         checkpoint.check(spec::deepseek_ocr(&config.shapes()))?;
-        #[cfg(feature = "cuda")]
-        if let (Place::Cuda(ordinal), None | Some(Precision::Bf16), true) =
-            (options.place, options.precision, gpu::fits(&config))
-        {
-            let (options, of_model) = (options.clone(), config.clone());
-            let batch = Batch::start(move || {
-                let device = device(Place::Cuda(ordinal))?;
-                let load = Loader::new(&checkpoint, gpu::PRECISION, &device);
-                GpuModel::load(&load, &of_model, &options)
-            })?;
-            let road = Road::Fast(batch);
-            return Ok(Self {
-                config,
-                tokenizer,
-                road,
-            });
-        }
-        Self::plain(options, config, tokenizer, &checkpoint)
-    }
-
-    /// The same one page at a time over candle's operations, whatever the device: what the fast road is held to.
-    pub fn load_plain(options: &Options) -> Result<Self> {
-        let config = Config::read(&options.folder)?;
-        let tokenizer = Tokenizer::read(&options.folder, &config)?;
-        let checkpoint = Checkpoint::open(&options.folder)?;
-        checkpoint.check(spec::deepseek_ocr(&config.shapes()))?;
-        Self::plain(options, config, tokenizer, &checkpoint)
-    }
-
-    fn plain(
-        options: &Options,
-        config: Config,
-        tokenizer: Tokenizer,
-        checkpoint: &Checkpoint,
-    ) -> Result<Self> {
-        let device = device(options.place)?;
-        let weights = match options.precision {
-            Some(Precision::F32) => DType::F32,
-            Some(Precision::F16) => DType::F16,
-            Some(Precision::Bf16) | None => DType::BF16,
-        };
-        let load = Loader::new(checkpoint, weights, &device);
-        let plain = Plain {
-            eyes: Eyes::load(&load, &config)?,
-            decoder: Decoder::load(&load, &config.decoder)?,
-        };
-        let road = Road::Plain(Box::new(plain));
         Ok(Self {
             config,
             tokenizer,
-            road,
+            checkpoint,
         })
+    }
+
+    /// A model that reads one page at a time.
+    fn plain(self, options: &Options) -> Result<Model> {
+        let plain = Plain::load(&self.checkpoint, &self.config, options)?;
+        Ok(Model {
+            config: self.config,
+            tokenizer: self.tokenizer,
+            road: Road::Plain(Box::new(plain)),
+        })
+    }
+
+    /// A model that reads many over candle's operations.
+    fn many(self, options: &Options) -> Result<Model> {
+        let (config, checkpoint, options) = (self.config.clone(), self.checkpoint, options.clone());
+        let batch = Batch::start(move || {
+            let Plain { eyes, decoder } = Plain::load(&checkpoint, &config, &options)?;
+            let tokens = room(&eyes, &config, &options)?;
+            PlainSteps::new(eyes, decoder, &config.decoder, &options, tokens)
+        })?;
+        Ok(Model {
+            config: self.config,
+            tokenizer: self.tokenizer,
+            road: Road::Many(batch),
+        })
+    }
+}
+
+/// Tokens that a cache over candle's operations has room for: as many as are wanted.
+#[cfg(not(feature = "cuda"))]
+fn room(_: &Eyes, _: &Config, _: &Options) -> Result<usize> {
+    Ok(usize::MAX)
+}
+
+/// The same; on a GPU as many as the allowed share of its memory leaves room for.
+#[cfg(feature = "cuda")]
+fn room(eyes: &Eyes, config: &Config, options: &Options) -> Result<usize> {
+    let Place::Cuda(_) = options.place else {
+        return Ok(usize::MAX);
+    };
+    let (free, all) = ocr_kernels::free_memory(eyes.levels.device())?;
+    let allowed = (all as f64 * f64::from(options.gpu_memory_utilization)) as usize;
+    let (taken, context) = (all - free, config.decoder.max_position_embeddings);
+    let each = PlainSteps::bytes_a_token(&config.decoder, eyes.levels.dtype());
+    let tokens = allowed.saturating_sub(taken + PLAIN_WORK_BYTES) / each;
+    match tokens < context {
+        true => Err(ModelError::Memory {
+            allowed,
+            taken,
+            needed: PLAIN_WORK_BYTES + context * each,
+        }),
+        false => Ok(tokens),
+    }
+}
+
+impl Model {
+    /// Reads the folder and puts the weights on the device. A GPU writes many pages at once: over CUDA kernels in bf16, else
+    /// over candle's operations; there, where `deterministic` is asked for, and on a CPU one at a time.
+    pub fn load(options: &Options) -> Result<Self> {
+        let files = Files::open(options)?;
+        #[cfg(feature = "cuda")]
+        if let (Place::Cuda(ordinal), None | Some(Precision::Bf16), true) =
+            (options.place, options.precision, gpu::fits(&files.config))
+        {
+            let (options, config, checkpoint) = (options.clone(), files.config.clone(), files.checkpoint);
+            let batch = Batch::start(move || {
+                let device = device(Place::Cuda(ordinal))?;
+                let load = Loader::new(&checkpoint, gpu::PRECISION, &device);
+                GpuModel::load(&load, &config, &options)
+            })?;
+            return Ok(Self {
+                config: files.config,
+                tokenizer: files.tokenizer,
+                road: Road::Many(batch),
+            });
+        }
+        match options.place {
+            Place::Cuda(_) if !options.deterministic => files.many(options),
+            _ => files.plain(options),
+        }
+    }
+
+    /// The same one page at a time over candle's operations, whatever the device: what the others are held to.
+    pub fn load_plain(options: &Options) -> Result<Self> {
+        Files::open(options)?.plain(options)
+    }
+
+    /// The same many pages at once over candle's operations, whatever the device.
+    pub fn load_many(options: &Options) -> Result<Self> {
+        Files::open(options)?.many(options)
     }
 
     /// Its dimensions.
@@ -134,13 +185,11 @@ impl Model {
         &self.tokenizer
     }
 
-    /// Pages that are best read at a time: on a fast road as many as its batch has rows, and some that are got ready.
-    #[cfg_attr(not(feature = "cuda"), expect(unused_variables))]
+    /// Pages that are best read at a time: on a road of many as many as its batch has rows, and some that are got ready.
     pub(crate) fn pages_at_a_time(&self, options: &Options) -> usize {
         match &self.road {
             Road::Plain(_) => 1,
-            #[cfg(feature = "cuda")]
-            Road::Fast(_) => options.rows + options.rows.div_ceil(4),
+            Road::Many(_) => options.rows + options.rows.div_ceil(4),
         }
     }
 
@@ -161,14 +210,13 @@ impl Model {
             .saturating_sub(prompt.ids.len())
     }
 
-    /// Writes the answer to a page. `hear` gets each token and says whether to go on. A fast road has one n-gram rule for
+    /// Writes the answer to a page. `hear` gets each token and says whether to go on. A road of many has one n-gram rule for
     /// all pages, the one that it was loaded with.
     pub fn write(&self, seen: Seen, asked: &Asked, hear: Hear) -> Result<Written> {
         self.write_for(&Tenant::default(), seen, asked, hear)
     }
 
-    /// The same for a tenant; on a fast road, tenants share the batch. A plain road writes one page at a time.
-    #[cfg_attr(not(feature = "cuda"), expect(unused_variables))]
+    /// The same for a tenant; on a road of many, tenants share the batch. A plain road writes one page at a time.
     pub fn write_for(&self, tenant: &Tenant, seen: Seen, asked: &Asked, hear: Hear) -> Result<Written> {
         let asked = &Asked {
             max_new_tokens: asked.max_new_tokens.min(self.room(&seen.prompt)),
@@ -182,34 +230,30 @@ impl Model {
         }
         match &self.road {
             Road::Plain(plain) => plain.write(&self.tokenizer, &seen, asked, &mut Tap::off(), hear),
-            #[cfg(feature = "cuda")]
-            Road::Fast(batch) => self.write_fast(batch, tenant, seen, asked, hear),
+            Road::Many(batch) => self.write_among_many(batch, tenant, seen, asked, hear),
         }
     }
 
-    /// The same on a plain road, with every stage of the prompt handed to `tap`; a fast road has none to show.
+    /// The same on a plain road, with every stage of the prompt handed to `tap`; the others have none to show.
     pub fn write_tapped(&self, seen: &Seen, asked: &Asked, tap: &mut Tap) -> Result<Option<Written>> {
         match &self.road {
             Road::Plain(plain) => plain
                 .write(&self.tokenizer, seen, asked, tap, &mut |_| true)
                 .map(Some),
-            #[cfg(feature = "cuda")]
-            Road::Fast(_) => Ok(None),
+            Road::Many(_) => Ok(None),
         }
     }
 
     /// What a plain road thinks of a text, token by token: the logits `[tokens, vocabulary]`, f32 on the host, of what comes
-    /// behind the prompt and all tokens before each. A fast road has none to show.
+    /// behind the prompt and all tokens before each. The others have none to show.
     pub fn logits_behind(&self, seen: &Seen, tokens: &[u32]) -> Result<Option<Tensor>> {
         match &self.road {
             Road::Plain(plain) => Ok(Some(plain.logits_behind(seen, tokens)?)),
-            #[cfg(feature = "cuda")]
-            Road::Fast(_) => Ok(None),
+            Road::Many(_) => Ok(None),
         }
     }
 
-    #[cfg(feature = "cuda")]
-    fn write_fast(
+    fn write_among_many(
         &self,
         batch: &Batch<Seen>,
         tenant: &Tenant,
@@ -281,6 +325,20 @@ impl Seen {
 }
 
 impl Plain {
+    fn load(checkpoint: &Checkpoint, config: &Config, options: &Options) -> Result<Self> {
+        let device = device(options.place)?;
+        let weights = match options.precision {
+            Some(Precision::F32) => DType::F32,
+            Some(Precision::F16) => DType::F16,
+            Some(Precision::Bf16) | None => DType::BF16,
+        };
+        let load = Loader::new(checkpoint, weights, &device);
+        Ok(Self {
+            eyes: Eyes::load(&load, config)?,
+            decoder: Decoder::load(&load, &config.decoder)?,
+        })
+    }
+
     fn logits_behind(&self, seen: &Seen, tokens: &[u32]) -> candle_core::Result<Tensor> {
         let mut tap = Tap::off();
         let prompt = self.eyes.embeds(seen, |ids| self.decoder.embed(ids), &mut tap)?;

@@ -37,9 +37,19 @@ impl Rotary {
     fn turn(&self, x: &Tensor, start: usize) -> Result<Tensor> {
         let tokens = x.dim(2)?;
         let angles = |table: &Tensor| table.narrow(0, start, tokens)?.contiguous();
-        let wide = x.to_dtype(DType::F32)?.contiguous()?;
-        candle_nn::rotary_emb::rope(&wide, &angles(&self.cos)?, &angles(&self.sin)?)?.to_dtype(x.dtype())
+        turned(x, &angles(&self.cos)?, &angles(&self.sin)?)
     }
+
+    /// The same with each token at its own one of `positions`.
+    pub(super) fn turn_at(&self, x: &Tensor, positions: &Tensor) -> Result<Tensor> {
+        let angles = |table: &Tensor| table.index_select(positions, 0);
+        turned(x, &angles(&self.cos)?, &angles(&self.sin)?)
+    }
+}
+
+fn turned(x: &Tensor, cos: &Tensor, sin: &Tensor) -> Result<Tensor> {
+    let wide = x.to_dtype(DType::F32)?.contiguous()?;
+    candle_nn::rotary_emb::rope(&wide, cos, sin)?.to_dtype(x.dtype())
 }
 
 /// Keys and values of one layer, `[1, heads, capacity, head]` each.
@@ -101,23 +111,33 @@ impl Attention {
         let part = |n: usize| qkv.narrow(2, n, 1)?.squeeze(2)?.transpose(1, 2);
         let q = rotary.turn(&part(0)?, start)?;
         let (k, v) = cache.append(&rotary.turn(&part(1)?, start)?, &part(2)?, start)?;
-        let wide = |x: &Tensor| x.squeeze(0)?.to_dtype(DType::F32)?.contiguous();
-        let scale = 1.0 / (head as f64).sqrt();
-        let scores = (wide(&q)?.matmul(&wide(&k)?.transpose(1, 2)?)? * scale)?;
-        let scores = match tokens {
-            1 => scores,
-            _ => scores.broadcast_add(&causal_mask(tokens, start + tokens, x.device())?)?,
+        let mask = match tokens {
+            1 => None,
+            _ => Some(causal_mask(tokens, start + tokens, x.device())?),
         };
-        let attended = softmax(&scores)?.matmul(&wide(&v)?)?.to_dtype(x.dtype())?;
+        let attended = weighed(&q, &k, &v, mask.as_ref())?.to_dtype(x.dtype())?;
         times_transposed(
-            &attended.transpose(0, 1)?.reshape((tokens, hidden))?,
+            &attended.squeeze(0)?.transpose(0, 1)?.reshape((tokens, hidden))?,
             &self.o_proj,
         )
     }
 }
 
+/// Values weighed by how well their keys fit the queries, in f32: all `[sequences, heads, tokens, head]`, to the same as `q`.
+/// The mask is added to the scores.
+pub(super) fn weighed(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Result<Tensor> {
+    let wide = |x: &Tensor| x.to_dtype(DType::F32)?.contiguous();
+    let scale = 1.0 / (q.dim(3)? as f64).sqrt();
+    let scores = (wide(q)?.matmul(&wide(k)?.transpose(2, 3)?)? * scale)?;
+    let scores = match mask {
+        None => scores,
+        Some(mask) => scores.broadcast_add(mask)?,
+    };
+    softmax(&scores)?.matmul(&wide(v)?)
+}
+
 /// Minus infinity where a key lies behind its query; the last `tokens` of `length` positions are the queries.
-fn causal_mask(tokens: usize, length: usize, device: &Device) -> Result<Tensor> {
+pub(super) fn causal_mask(tokens: usize, length: usize, device: &Device) -> Result<Tensor> {
     let start = length - tokens;
     let mask: Vec<f32> = (0..tokens)
         .flat_map(|i| (0..length).map(move |j| if j > start + i { f32::NEG_INFINITY } else { 0.0 }))
