@@ -9,7 +9,7 @@ use crate::load::Loader;
 use crate::model::{Eyes, Seen};
 use crate::ngram::NgramRule;
 use crate::options::{ExpertWeights, Options};
-use crate::steps::{Embedded, prefix, said};
+use crate::steps::{Embedded, said};
 use crate::taps::Tap;
 use crate::views::View;
 use candle_core::{DType, Tensor};
@@ -19,6 +19,7 @@ use ocr_kernels::{
     StepDecoder, StepOptions, dimensions, free_memory,
 };
 use rayon::prelude::*;
+use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -34,6 +35,9 @@ const PROMPTS: usize = 8;
 const LEAST_VIEW_BYTES: usize = 2 << 20;
 /// Times that the cache is made smaller where the device has less memory than it said.
 const SHRINKS: usize = 4;
+/// Threads that copy pixels for the device: as many as fill a memory channel or two. They are no one else's, because those
+/// that get pages ready have long queues, and the device would wait behind them.
+const COPIERS: usize = 4;
 /// Ids that the kernels ban at a time.
 const BANS: usize = 128;
 /// Tokens of prompts that go through the decoder at a time.
@@ -53,6 +57,7 @@ pub struct GpuModel {
     embed_tokens: Tensor,
     decoder: StepDecoder,
     staging: Staging,
+    copiers: ThreadPool,
     counts_prompt: bool,
     deterministic: bool,
 }
@@ -104,11 +109,14 @@ impl GpuModel {
                 Err(error) => return Err(error.into()),
             }
         };
+        let copiers = ThreadPoolBuilder::new().num_threads(COPIERS);
+        let copiers = copiers.thread_name(|n| format!("ocr-copy-{n}")).build();
         Ok(Self {
             eyes,
             embed_tokens,
             decoder,
             staging,
+            copiers: copiers.map_err(std::io::Error::other)?,
             counts_prompt: options.ngram.window.is_none(),
             deterministic: options.deterministic,
         })
@@ -150,6 +158,7 @@ impl GpuModel {
         let Self {
             eyes,
             staging,
+            copiers,
             embed_tokens,
             ..
         } = self;
@@ -157,10 +166,12 @@ impl GpuModel {
             let size = views.iter().map(|view| view.pixels.len()).sum();
             let fill = |bytes: &mut [u8]| {
                 let each = size / views.len();
-                bytes
-                    .par_chunks_mut(each)
-                    .zip(views)
-                    .for_each(|(to, view)| to.copy_from_slice(&view.pixels));
+                copiers.install(|| {
+                    bytes
+                        .par_chunks_mut(each)
+                        .zip(views)
+                        .for_each(|(to, view)| to.copy_from_slice(&view.pixels));
+                });
             };
             staging.upload(size, fill).map_err(candle_core::Error::wrap)
         };
@@ -364,6 +375,16 @@ fn guard(rule: &NgramRule) -> Result<Option<NgramGuard>, ModelError> {
     }))
 }
 
+/// Why pages could not be seen.
+fn why_unseen(error: KernelError) -> String {
+    match error.is_out_of_memory() {
+        true => "the GPU has too little memory left to see this page, one view at a time; free some of it, or see less of the \
+                 page with a smaller --mode"
+            .into(),
+        false => said(error),
+    }
+}
+
 /// Blocks of the scheduler are pages of the kernels.
 fn pages(blocks: &[BlockId]) -> Vec<i32> {
     blocks.iter().map(|&block| block as i32).collect()
@@ -392,10 +413,15 @@ impl StepModel for GpuModel {
         // How a product is summed may depend on how many rows it has.
         let together = if self.deterministic { 1 } else { pages.len().max(1) };
         for pages in pages.chunks(together) {
-            embedded.extend(self.see_all(pages).map_err(said)?);
+            embedded.extend(self.see_all(pages).map_err(why_unseen)?);
         }
-        let prefixes = pages.iter().map(|seen| prefix(&seen.prompt));
-        Ok(embedded.into_iter().zip(prefixes).collect())
+        let prefix = |(embedded, seen): (Embedded, &Seen)| {
+            let tokens = embedded.ids.len();
+            let image_end = seen.prompt.image_start + seen.prompt.image_tokens;
+            let last = embedded.ids.last().copied().filter(|_| image_end < tokens);
+            (embedded, Prefix { tokens, last })
+        };
+        Ok(embedded.into_iter().zip(pages).map(prefix).collect())
     }
 
     fn prefill(&mut self, parts: &[Part<'_, Embedded>]) -> Result<Vec<Option<u32>>, String> {
