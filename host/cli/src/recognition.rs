@@ -16,7 +16,7 @@ pub struct RecognitionArgs {
     /// Where DeepSeek-OCR runs: auto, cpu, cuda, cuda:N
     #[arg(long, value_name = "DEVICE", env = "OCR_HOST_DEVICE")]
     pub device: Option<Device>,
-    /// How DeepSeek-OCR's weights are kept: f32, f16 or bf16. On a GPU, only bf16 reads many pages at a time
+    /// How DeepSeek-OCR's weights are kept: f32, f16 or bf16. On a GPU, bf16 alone has fast kernels of its own
     /// [default: bf16, as they are published]
     #[arg(long, value_name = "TYPE")]
     pub dtype: Option<Dtype>,

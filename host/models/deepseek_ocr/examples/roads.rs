@@ -1,11 +1,16 @@
 //! Holds the fast road against the plain one on a GPU, with the checkpoint in which every stage matters.
 //!
 //!     roads FOLDER TOKENS OUT.json [deterministic] [int8]
+//!     roads f32 FOLDER TOKENS OUT.json
 //!
 //! Stages: the relative error of each against the plain road in f32, beside the plain road's own in bf16. Tokens: 32 pages
 //! of mixed modes, written 1, 8 and 32 at a time on the fast road; each token is weighed by the plain road in f32 behind
 //! the same text: how far its logit lies below the best one's. What bf16 costs by itself stands beside it: the same of what
 //! the plain road in bf16 would have written there.
+//!
+//! `f32`: the same pages in f32 over candle's operations, some of them shorter than others, written 1, 8 and 32 at a time
+//! and, by the plain road, one after the other: with `deterministic` each token must be the same. Without it, where two texts
+//! part, the plain road says how near the two tokens were.
 
 use candle_core::{DType, Device, Tensor};
 use ocr_document::{PageImage, PixelFormat};
@@ -29,8 +34,13 @@ const PAGES: usize = 32;
 
 fn main() -> Result<()> {
     let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [word, folder, tokens, out] = &words[..]
+        && word == "f32"
+    {
+        return in_f32(folder, tokens.parse()?, out);
+    }
     let [folder, tokens, out, rest @ ..] = &words[..] else {
-        return Err("usage: roads FOLDER TOKENS OUT.json [deterministic] [int8]".into());
+        return Err("usage: roads [f32] FOLDER TOKENS OUT.json [deterministic] [int8]".into());
     };
     let tokens: usize = tokens.parse()?;
     let options = |precision| Options {
@@ -59,7 +69,7 @@ fn main() -> Result<()> {
     let fast = Model::load(&options(Precision::Bf16))?;
     let mut batches = Vec::new();
     for (at_a_time, weighed) in BATCHES {
-        let texts = written(&fast, &pages[..weighed], tokens, at_a_time)?;
+        let texts = written(&fast, &pages[..weighed], |_| tokens, at_a_time)?;
         let mut scale = Weighed::default();
         for (seen, text) in pages.iter().zip(&texts) {
             let logits = exact
@@ -87,6 +97,60 @@ fn main() -> Result<()> {
     }
     report["batches"] = json!(batches);
     std::fs::write(out, report.to_string())?;
+    Ok(())
+}
+
+/// Ways to write in f32: whether pages go through the decoder one by one, pages at a time, and pages.
+const IN_F32: [(bool, usize, usize); 4] = [(true, 1, 4), (true, 8, 16), (true, 32, 32), (false, 32, 32)];
+
+fn in_f32(folder: &str, tokens: usize, out: &str) -> Result<()> {
+    let options = |deterministic| Options {
+        precision: Some(Precision::F32),
+        gpu_memory_utilization: 0.75,
+        ngram: asked(tokens).ngram,
+        rows: 32,
+        deterministic,
+        ..Options::new(folder, Place::Cuda(0))
+    };
+    let plain = Model::load_plain(&options(true))?;
+    let pages: Vec<Seen> = (0..PAGES)
+        .map(|n| page(plain.tokenizer(), n))
+        .collect::<Result<_>>()?;
+    // Every fourth ends early, and another page takes its row.
+    let count = |n: usize| if n % 4 == 3 { tokens / 4 + n } else { tokens };
+    let wanted = written(&plain, &pages, count, 1)?;
+    eprintln!("the plain road has written");
+    let mut batches = Vec::new();
+    let mut many = None;
+    for (deterministic, at_a_time, count_of_pages) in IN_F32 {
+        // Two sets of weights fit beside those of the plain road only where the GPU is large.
+        if many.as_ref().is_none_or(|(of, _)| *of != deterministic) {
+            drop(many.take());
+            many = Some((deterministic, Model::load(&options(deterministic))?));
+        }
+        let model = &many.as_ref().ok_or("it was loaded")?.1;
+        let started = std::time::Instant::now();
+        let texts = written(model, &pages[..count_of_pages], count, at_a_time)?;
+        let seconds = started.elapsed().as_secs_f64();
+        let mut parted = Vec::new();
+        for (n, (text, wanted)) in texts.iter().zip(&wanted).enumerate() {
+            let Some(at) = (0..text.len()).find(|&at| text[at] != wanted[at]) else {
+                continue;
+            };
+            let logits = plain.logits_behind(&pages[n], &wanted[..=at])?;
+            let logits = logits.ok_or("a plain road")?.get(at)?.to_vec1::<f32>()?;
+            let gap = logits[wanted[at] as usize] - logits[text[at] as usize];
+            parted.push(json!({"page": n, "token": at, "gap": gap}));
+        }
+        eprintln!(
+            "f32, {at_a_time} at a time, {seconds:.1} s: {} pages part",
+            parted.len()
+        );
+        let tokens: usize = texts.iter().map(Vec::len).sum();
+        batches.push(json!({"deterministic": deterministic, "at_a_time": at_a_time, "pages": count_of_pages, "tokens": tokens,
+            "seconds": seconds, "parted": parted}));
+    }
+    std::fs::write(out, json!({"batches": batches}).to_string())?;
     Ok(())
 }
 
@@ -175,8 +239,13 @@ fn error(got: &[f32], want: &[f32]) -> f64 {
     difference / square(&mut want.iter().map(|w| f64::from(*w)))
 }
 
-/// The pages' texts, so many written at a time.
-fn written(model: &Model, pages: &[Seen], tokens: usize, at_a_time: usize) -> Result<Vec<Vec<u32>>> {
+/// The pages' texts, so many written at a time, each of as many tokens as `tokens` says of its number.
+fn written(
+    model: &Model,
+    pages: &[Seen],
+    tokens: impl Fn(usize) -> usize + Sync,
+    at_a_time: usize,
+) -> Result<Vec<Vec<u32>>> {
     let next = AtomicUsize::new(0);
     let texts: Vec<std::sync::Mutex<Vec<u32>>> = pages.iter().map(|_| Default::default()).collect();
     std::thread::scope(|scope| {
@@ -186,7 +255,7 @@ fn written(model: &Model, pages: &[Seen], tokens: usize, at_a_time: usize) -> Re
                     .iter()
                     .position(|page| std::ptr::eq(page, seen))
                     .expect("it is one");
-                let text = model.write(seen.clone(), &asked(tokens), &mut |_| true);
+                let text = model.write(seen.clone(), &asked(tokens(at)), &mut |_| true);
                 match text {
                     Ok(text) => *texts[at].lock().expect("one writer") = text.tokens,
                     Err(error) => eprintln!("page {at}: {error}"),
@@ -201,7 +270,8 @@ fn written(model: &Model, pages: &[Seen], tokens: usize, at_a_time: usize) -> Re
         .into_iter()
         .map(|text| text.into_inner().expect("one writer"))
         .collect();
-    match texts.iter().position(|text| text.len() != tokens) {
+    let is_short = |(n, text): (usize, &Vec<u32>)| (text.len() != tokens(n)).then_some(n);
+    match texts.iter().enumerate().find_map(is_short) {
         None => Ok(texts),
         Some(page) => Err(format!("page {page} was not written").into()),
     }

@@ -140,7 +140,7 @@ fn room(eyes: &Eyes, config: &Config, options: &Options) -> Result<usize> {
 
 impl Model {
     /// Reads the folder and puts the weights on the device. A GPU writes many pages at once: over CUDA kernels in bf16, else
-    /// over candle's operations; there, where `deterministic` is asked for, and on a CPU one at a time.
+    /// over candle's operations; a CPU writes one at a time.
     pub fn load(options: &Options) -> Result<Self> {
         let files = Files::open(options)?;
         #[cfg(feature = "cuda")]
@@ -160,8 +160,8 @@ impl Model {
             });
         }
         match options.place {
-            Place::Cuda(_) if !options.deterministic => files.many(options),
-            _ => files.plain(options),
+            Place::Cuda(_) => files.many(options),
+            Place::Cpu => files.plain(options),
         }
     }
 

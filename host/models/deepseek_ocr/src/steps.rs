@@ -2,7 +2,8 @@
 //!
 //! [`PlainSteps`] is the [`StepModel`] of the plain road's networks. Every row of a step goes through the same matrices
 //! together, attention reads a cache in pages, and the scheduler's rules are those of the fast road. A page's text differs
-//! from what the plain road writes by itself only where rounding decides.
+//! from what the plain road writes by itself only where rounding decides; with `deterministic`, where the rows go through one by
+//! one, nowhere.
 
 use crate::config::DecoderConfig;
 use crate::decoder::{Decoder, PagedCache, Stretch};
@@ -11,7 +12,6 @@ use crate::generate::best;
 use crate::model::{Eyes, Seen};
 use crate::ngram::{NgramGuard, NgramRule};
 use crate::options::Options;
-use crate::prompt::Prompt;
 use crate::taps::Tap;
 #[cfg(feature = "cuda")]
 use candle_core::DType;
@@ -21,8 +21,8 @@ use std::collections::VecDeque;
 
 /// Tokens of a page of the cache.
 const PAGE_TOKENS: usize = 32;
-/// Tokens of prompts that go through the decoder at a time: their scores are kept whole, 4 bytes a head and key.
-const CHUNK: usize = 1024;
+/// Tokens of prompts that go through the decoder at a time: any page's, so that it is filled in one go, as on the plain road.
+const CHUNK: usize = 2048;
 /// Prompts that are seen and prefilled at a time.
 const PROMPTS: usize = 8;
 
@@ -33,6 +33,8 @@ pub(crate) struct PlainSteps {
     cache: PagedCache,
     capacity: Capacity,
     rule: NgramRule,
+    /// Whether sequences go through the decoder one by one, so that none's sums depend on the others.
+    in_turn: bool,
     rows: Vec<Option<Row>>,
     /// Tokens of the steps that were begun and not ended, by their row.
     begun: VecDeque<Vec<(usize, u32)>>,
@@ -73,16 +75,6 @@ impl Embedded {
     }
 }
 
-/// A prompt as it goes into the batch.
-pub(crate) fn prefix(prompt: &Prompt) -> Prefix {
-    let image_end = prompt.image_start + prompt.image_tokens;
-    let last = prompt.ids.last().copied();
-    Prefix {
-        tokens: prompt.ids.len(),
-        last: last.filter(|_| image_end < prompt.ids.len()),
-    }
-}
-
 /// What went wrong, without the trace that candle's errors may carry behind their first line.
 pub(crate) fn said<E: std::fmt::Display>(error: E) -> String {
     let text = error.to_string();
@@ -113,7 +105,7 @@ impl PlainSteps {
             context,
             chunk: CHUNK,
             prompts: PROMPTS,
-            reserves: false,
+            reserves: options.deterministic,
         };
         Ok(Self {
             cache: decoder.paged_cache(capacity.blocks, PAGE_TOKENS)?,
@@ -121,6 +113,7 @@ impl PlainSteps {
             decoder,
             capacity,
             rule: options.ngram.clone(),
+            in_turn: options.deterministic,
             rows: (0..rows).map(|_| None).collect(),
             begun: VecDeque::new(),
         })
@@ -165,9 +158,14 @@ impl PlainSteps {
             pages: row.pages.clone(),
         };
         let stretches: Vec<Stretch> = taken().map(stretch).collect();
-        let x = self.decoder.embed(&tokens)?;
-        let hidden = self.decoder.forward_paged(&x, &self.cache, &stretches)?;
-        let logits = self.decoder.logits_of_all(&hidden)?;
+        let together = if self.in_turn { 1 } else { tokens.len() };
+        let logits = |(tokens, stretches): (&[u32], &[Stretch])| {
+            let x = self.decoder.embed(tokens)?;
+            let hidden = self.decoder.forward_paged(&x, &self.cache, stretches)?;
+            self.decoder.logits_of_all(&hidden)
+        };
+        let parts = tokens.chunks(together).zip(stretches.chunks(together));
+        let logits = Tensor::cat(&parts.map(logits).collect::<Result<Vec<_>>>()?, 0)?;
         let free: Vec<u32> = logits.argmax(1)?.to_vec1()?;
         let mut written = Vec::new();
         let taken = self.rows[..rows].iter_mut().enumerate();
@@ -200,19 +198,22 @@ impl StepModel for PlainSteps {
                 .eyes
                 .embeds(seen, |ids| self.decoder.embed(ids), &mut Tap::off());
             let ids = seen.prompt.ids.clone();
-            Ok((
-                Embedded {
-                    embeds: embeds.map_err(said)?,
-                    ids,
-                },
-                prefix(&seen.prompt),
-            ))
+            // Its last token is filled with the others, as on the plain road.
+            let prefix = Prefix {
+                tokens: ids.len(),
+                last: None,
+            };
+            let embeds = embeds.map_err(said)?;
+            Ok((Embedded { embeds, ids }, prefix))
         };
         pages.iter().map(page).collect()
     }
 
     fn prefill(&mut self, parts: &[Part<'_, Embedded>]) -> std::result::Result<Vec<Option<u32>>, String> {
-        self.fill(parts).map_err(said)
+        let together = if self.in_turn { 1 } else { parts.len().max(1) };
+        let filled = parts.chunks(together).map(|parts| self.fill(parts));
+        let filled: Result<Vec<_>> = filled.collect();
+        Ok(filled.map_err(said)?.concat())
     }
 
     fn enter(&mut self, row: usize, encoded: &Embedded, entry: Entry<'_>) -> std::result::Result<(), String> {
