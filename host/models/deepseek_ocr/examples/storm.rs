@@ -3,7 +3,8 @@
 //!     storm WALK_FOLDER PAGES OUT.json     the walk: every token is foretold, so each page is checked by itself
 //!     storm alike FOLDER PAGES TOKENS OUT.json [DETERMINISTIC]     the same pages 1, 8 and 32 at a time
 //!
-//!     storm short WALK_FOLDER PAGES OUT.json     with nearly all memory of the device taken by somebody else
+//!     storm short WALK_FOLDER PAGES OUT.json     with nearly all memory of the device taken by somebody else, then
+//!                                                less, then none
 //!
 //! The storm runs in a cache so small that sequences have to make room. `alike` says how many pages differ from what they
 //! are alone.
@@ -183,6 +184,7 @@ fn follow(vocabulary: u64, token: u32) -> u32 {
 
 fn short(folder: &str, pages: usize, out: &str) -> Result<()> {
     const TOKENS: usize = 40;
+    const PIECE: usize = 64 << 20;
     let (batch, tokenizer) = start(&options(folder, 0.3, 32))?;
     let vocabulary = Config::read(folder.as_ref())?.decoder.vocab_size as u64;
     let pixels = ocr_synthetic::page(1240, 1754, 5);
@@ -190,41 +192,49 @@ fn short(folder: &str, pages: usize, out: &str) -> Result<()> {
     let seen = Seen::new(&tokenizer, &image, Mode::Gundam, 9, &Task::Markdown)?;
     let device = ocr_kernels::open(0)?;
     let mut taken = Vec::new();
-    // What is freed comes back to the pool in pieces, so it is taken again and again; then some is given back, for a few
-    // views.
-    for size in [1 << 30, 64 << 20, 64 << 20, 64 << 20] {
+    // What is freed comes back to the pool in pieces, so it is taken again and again.
+    for _ in 0..4 {
         ocr_kernels::free_memory(&device)?;
-        while let Ok(tensor) = candle_core::Tensor::zeros(size, candle_core::DType::U8, &device) {
+        while let Ok(tensor) = candle_core::Tensor::zeros(PIECE, candle_core::DType::U8, &device) {
             taken.push(tensor);
         }
     }
-    taken.truncate(taken.len().saturating_sub(4));
-    let left = ocr_kernels::free_memory(&device)?.0;
-    let writings: Vec<_> = (0..pages)
-        .map(|_| batch.handle().submit(seen.clone(), order("a", TOKENS)))
-        .collect();
-    let (mut right, mut failed) = (0, Vec::new());
-    for writing in &writings {
-        let mut token = *seen.prompt.ids.last().expect("a prompt has ids");
-        let mut count = 0;
-        loop {
-            match writing.next(WAIT) {
-                Some(Said::Token(got)) => {
-                    token = follow(vocabulary, token);
-                    count += usize::from(got == token);
+    let mut rounds = Vec::new();
+    // Some is given back for a few views, then more, then all.
+    for pieces in [4, 8, usize::MAX] {
+        taken.truncate(taken.len().saturating_sub(pieces));
+        let left = ocr_kernels::free_memory(&device)?.0;
+        let before = gpu::times_shrunk();
+        let writings: Vec<_> = (0..pages)
+            .map(|_| batch.handle().submit(seen.clone(), order("a", TOKENS)))
+            .collect();
+        let (mut right, mut failed) = (0, Vec::new());
+        for writing in &writings {
+            let mut token = *seen.prompt.ids.last().expect("a prompt has ids");
+            let mut count = 0;
+            loop {
+                match writing.next(WAIT) {
+                    Some(Said::Token(got)) => {
+                        token = follow(vocabulary, token);
+                        count += usize::from(got == token);
+                    }
+                    Some(Said::Failed(why)) => {
+                        failed.push(why);
+                        break;
+                    }
+                    Some(Said::End) | None => break,
                 }
-                Some(Said::Failed(why)) => {
-                    failed.push(why);
-                    break;
-                }
-                Some(Said::End) | None => break,
             }
+            right += usize::from(count == TOKENS);
         }
-        right += usize::from(count == TOKENS);
+        let count = failed.len();
+        failed.dedup();
+        rounds.push(
+            json!({"left_bytes": left, "right": right, "failed": count, "said": failed,
+            "times_shrunk": gpu::times_shrunk() - before}),
+        );
     }
-    drop(taken);
-    let report = json!({"pages": pages, "right": right, "failed": failed, "left_bytes": left,
-        "times_shrunk": gpu::times_shrunk()});
+    let report = json!({"pages": pages, "rounds": rounds});
     eprintln!("{report}");
     std::fs::write(out, report.to_string())?;
     Ok(())
