@@ -6,7 +6,8 @@
 //! contexts and compares every one; `prefill` compares keys, values and the next token after prefill with those after
 //! decoding the same tokens one by one; `time` takes 1,024 steps from context 277 and prefills of 277 and 907 tokens,
 //! median of three (RUNS in the environment: of so many), `deterministic` the same steps with results that do not depend on
-//! the batch, `bytes` with experts of 8 bits. Without arguments all. Progress goes to stderr, one JSON object to stdout; exit code 1 when
+//! the batch, `bytes` with experts of 8 bits. Without arguments all. With SMALL in the environment two layers and few sizes,
+//! for compute-sanitizer. Progress goes to stderr, one JSON object to stdout; exit code 1 when
 //! anything failed.
 
 use candle_core::{D, DType, Device, Tensor};
@@ -15,11 +16,13 @@ use ocr_kernels::{
     DecoderWeights, KernelError, LayerWeights, PromptPart, RowState, Stage, StepDecoder, StepOptions,
 };
 use serde_json::{Value, json};
+use std::sync::LazyLock;
 use std::time::Instant;
 
 type Result<T> = std::result::Result<T, Box<dyn std::error::Error>>;
 
-const LAYERS: usize = 12;
+/// Layers, and two of them where a tool looks at every access.
+static LAYERS: LazyLock<usize> = LazyLock::new(|| if is_small() { 2 } else { 12 });
 const PAGE: usize = 32;
 const BATCHES: [usize; 6] = [1, 8, 32, 64, 128, 256];
 /// Decoded tokens whose caches may differ this much from prefilled ones', relative: both are bf16, summed in other orders
@@ -61,7 +64,7 @@ fn run(is_wanted: &dyn Fn(&str) -> bool, report: &mut Report) -> Result<()> {
         .iter()
         .any(|name| is_wanted(name))
     {
-        let weights = check::walk_weights(LAYERS, &device)?;
+        let weights = check::walk_weights(*LAYERS, &device)?;
         device.synchronize()?;
         eprintln!("{:6.1} s  weights", clock.elapsed().as_secs_f32());
         let mut decoder = StepDecoder::new(&device, weights.clone(), options())?;
@@ -108,6 +111,10 @@ fn run(is_wanted: &dyn Fn(&str) -> bool, report: &mut Report) -> Result<()> {
     }
     report.values["seconds"] = json!(clock.elapsed().as_secs_f32());
     Ok(())
+}
+
+fn is_small() -> bool {
+    std::env::var_os("SMALL").is_some()
 }
 
 fn options() -> StepOptions {
@@ -157,7 +164,10 @@ impl Report {
 fn operations(device: &Device, of_decoder: bool, report: &mut Report) -> Result<()> {
     let mut worst = serde_json::Map::new();
     let mut failures = Vec::new();
-    let sizes = [1, 2, 5, 8, 9, 13, 16, 29, 32, 64, 100, 128, 200, 256];
+    let sizes: &[usize] = match is_small() {
+        true => &[3, 29, 130],
+        false => &[1, 2, 5, 8, 9, 13, 16, 29, 32, 64, 100, 128, 200, 256],
+    };
     let mut show = |comparison: &Comparison| {
         let Comparison {
             what,
@@ -174,7 +184,7 @@ fn operations(device: &Device, of_decoder: bool, report: &mut Report) -> Result<
         worst.insert((*what).into(), json!(known.max(f64::from(*error).min(f64::MAX))));
     };
     let done = match of_decoder {
-        true => check::operations(device, &sizes, &mut show),
+        true => check::operations(device, sizes, &mut show),
         false => check::vision(device, &mut show)
             .and_then(|()| check::vision_rows(device))
             .map(|all| all.iter().for_each(&mut show)),
@@ -189,7 +199,7 @@ fn operations(device: &Device, of_decoder: bool, report: &mut Report) -> Result<
 
 /// Random keys and values, as wide as projections of normed rows are (0.02 * sqrt(1280)).
 fn fill_cache(decoder: &StepDecoder, device: &Device) -> Result<()> {
-    for layer in 0..LAYERS {
+    for layer in 0..*LAYERS {
         let (keys, values) = decoder.cache(layer);
         for cache in [keys, values] {
             cache.slice_set(&normal(cache.dims(), 0.0, 0.72, device)?, 0, 0)?;
@@ -339,7 +349,8 @@ fn prefill(
     report: &mut Report,
 ) -> Result<()> {
     let mut results = Vec::new();
-    for tokens in [5, 277, 907] {
+    let sizes: &[usize] = if is_small() { &[5, 70] } else { &[5, 277, 907] };
+    for &tokens in sizes {
         let (ids, embeds) = prompt(tokens, weights, device)?;
         put_rows(decoder, 0, |_| 0)?;
         let (prefilled, decoded) = (pages(decoder, 0), pages(decoder, 1));
@@ -369,7 +380,7 @@ fn prefill(
             decoder.step(1)?;
             decoder.tokens(&mut next)?;
         }
-        let errors = (0..LAYERS)
+        let errors = (0..*LAYERS)
             .map(|layer| cache_error(decoder, layer, &prefilled, &decoded, tokens, device))
             .collect::<Result<Vec<_>>>()?;
         let worst = errors.iter().copied().fold(0.0, f32::max);
@@ -447,7 +458,7 @@ fn taps(
     })?;
     let launches = embeds.dim(0)?.div_ceil(decoder.options().prompt_rows);
     let best = logits.argmax(D::Minus1)?.to_scalar::<u32>()?;
-    if best != want || stages.len() != launches * (LAYERS + 1) || rows != embeds.dim(0)? {
+    if best != want || stages.len() != launches * (*LAYERS + 1) || rows != embeds.dim(0)? {
         report.fail(format!(
             "taps: best token {best}, not {want}; {} stages, {rows} rows normed",
             stages.len()
