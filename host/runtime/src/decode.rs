@@ -514,6 +514,30 @@ mod tests {
     }
 
     #[test]
+    fn text_where_numbers_belong_is_damage() {
+        let mut bytes = Cursor::new(Vec::new());
+        let mut encoder = tiff::encoder::TiffEncoder::new(&mut bytes).unwrap();
+        encoder
+            .write_image::<tiff::encoder::colortype::Gray8>(4, 4, &[9; 16])
+            .unwrap();
+        let whole = bytes.into_inner();
+        let first = u32::from_le_bytes(whole[4..8].try_into().unwrap()) as usize;
+        assert_eq!(open(whole.clone()).unwrap().frames(), 1);
+        let entries = usize::from(u16::from_le_bytes([whole[first], whole[first + 1]]));
+        for entry in 0..entries {
+            let mut bytes = whole.clone();
+            // Type ASCII, and as many letters as there can be.
+            bytes[first + 2 + 12 * entry + 2..][..6].copy_from_slice(&[2, 0, 255, 255, 255, 255]);
+            assert!(open(bytes).is_err(), "entry {entry}");
+        }
+        // 20,000 entries.
+        let mut bytes = whole;
+        bytes[first..first + 2].copy_from_slice(&20_000u16.to_le_bytes());
+        bytes.resize(first + 2 + 12 * 20_000 + 4, 0);
+        assert!(open(bytes).is_err());
+    }
+
+    #[test]
     fn half_a_jpeg_is_read_and_said_to_be_half() {
         let whole = encoded(&DynamicImage::new_rgb8(200, 200), ImageFormat::Jpeg);
         let mut file = open(whole[..whole.len() - 20].to_vec()).unwrap();

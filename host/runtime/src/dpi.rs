@@ -145,6 +145,22 @@ impl<'a> Tiff<'a> {
 }
 
 impl Directory<'_> {
+    /// Whether it has no more entries than any file needs, and no text (type ASCII) where decoders look for numbers. The
+    /// decoder that reads the pages prints such a one to standard error when it is long.
+    pub(crate) fn is_sound(&self) -> bool {
+        const ENTRIES: u64 = 1000;
+        // Names, descriptions and dates among the tags of TIFF 6.0; ICC profile and XMP are bytes.
+        const TEXTS: [u64; 11] = [269, 270, 271, 272, 285, 305, 306, 315, 316, 333, 337];
+        let size = if self.tiff.big { 20 } else { 12 };
+        let is_number = |tag: u64| matches!(tag, 254..=347 | 700 | 34675) && !TEXTS.contains(&tag);
+        let is_text_for_number = |i: u64| {
+            let at = self.entries + i * size;
+            let tag = self.tiff.number(at, 2).unwrap_or(0);
+            is_number(tag) && self.tiff.number(at + 2, 2) == Some(2)
+        };
+        self.count <= ENTRIES && !(0..self.count).any(is_text_for_number)
+    }
+
     /// The first value of a tag of type SHORT, LONG or RATIONAL.
     pub(crate) fn number(&self, tag: u64) -> Option<f64> {
         let (size, inline) = if self.tiff.big { (20, 12) } else { (12, 8) };

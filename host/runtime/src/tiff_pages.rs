@@ -67,8 +67,8 @@ pub(crate) fn tiff_directories(bytes: &[u8]) -> Result<(Vec<u64>, Option<String>
             _ if offsets.len() >= MAX_PAGES => Some(format!(
                 "it has more than {MAX_PAGES} pages; the rest is not read"
             )),
-            None => Some("it is damaged behind its last page that could be found".into()),
-            Some(_) => None,
+            Some(found) if found.is_sound() => None,
+            _ => Some("it is damaged behind its last page that could be found".into()),
         };
         let (Some(directory), None) = (directory, &cut) else {
             break;
