@@ -220,7 +220,9 @@ impl<'t> Writer<'_, 't> {
 
 /// Text without `<center>` tags, and whether it had any.
 fn uncentred(text: &str) -> (String, bool) {
-    let without = text.replace("<center>", "").replace("</center>", "");
+    // In one go: a tag that comes of taking out another is text.
+    let parts = text.split("<center>").flat_map(|part| part.split("</center>"));
+    let without: String = parts.collect();
     let centred = without.len() != text.len();
     (without.trim().to_owned(), centred)
 }
@@ -292,6 +294,7 @@ mod tests {
             centred: true,
         };
         assert_eq!(found("<center>Figure 1 </center>"), [expected]);
+        assert_eq!(uncentred("A</cen<center>ter>B"), ("A</center>B".into(), true));
     }
 
     #[test]
