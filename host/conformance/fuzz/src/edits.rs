@@ -101,10 +101,7 @@ pub fn run(data: &[u8]) {
     };
     sound(&page);
     let whole = Rect::new(0, 0, WIDTH, HEIGHT);
-    let erased = edits.iter().rposition(|edit| *edit == Edit::RedactArea(whole));
-    // What is added may lie in no place that is erased.
-    let adds = edits.iter().any(|edit| matches!(edit, Edit::Insert(..)));
-    if erased.is_some_and(|at| !adds && !edits[at..].iter().any(writes)) {
+    if edits.contains(&Edit::RedactArea(whole)) && !edits.iter().any(writes) {
         // A table's markup is written anew, and has tags; the markdown is made of the text, with a word here and there.
         let text = untagged(page.text());
         assert!(
@@ -123,7 +120,7 @@ pub fn run(data: &[u8]) {
     );
 }
 
-/// Whether it brings words of its own. What is written after a redaction is the processor's answer to it.
+/// Whether it brings words of its own, which may be an answer to what is erased.
 fn writes(edit: &Edit) -> bool {
     use Edit as E;
     matches!(
