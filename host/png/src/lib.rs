@@ -183,12 +183,10 @@ fn undo_row(filter: u8, line: &[u8], above: &[u8], to: &mut [u8]) -> Option<()> 
 /// Adds to each byte what is guessed of it from those on the left, above, and left above.
 #[inline(always)]
 fn undo_guess(line: &[u8], above: &[u8], to: &mut [u8], guess: impl Fn(u8, u8, u8) -> u8) {
-    let (mut left, mut left_above) = ([0; RGB], [0; RGB]);
+    let (mut left, mut left_above) = ([0u8; RGB], [0u8; RGB]);
     let pixels = line.as_chunks::<RGB>().0.iter().zip(above.as_chunks::<RGB>().0);
     for (to, (pixel, up)) in to.as_chunks_mut::<RGB>().0.iter_mut().zip(pixels) {
-        for n in 0..RGB {
-            left[n] = pixel[n].wrapping_add(guess(left[n], up[n], left_above[n]));
-        }
+        left = std::array::from_fn(|n| pixel[n].wrapping_add(guess(left[n], up[n], left_above[n])));
         left_above = *up;
         *to = left;
     }
@@ -402,9 +400,9 @@ mod tests {
     fn drawn(width: usize, height: usize) -> Vec<u8> {
         let value = |i: usize| {
             let (x, y, c) = (i / 3 % width, i / 3 / width, i % 3);
-            let is_ink = (x * 7 ^ (y / 2) * 13) % 11 < 4 && y % 24 < 12;
+            let is_ink = ((x * 7) ^ ((y / 2) * 13)) % 11 < 4 && y % 24 < 12;
             match (y * 3 / height, is_ink) {
-                (1, _) => (x * (2 + c) + y * 3 + (x * y >> 6)) as u8,
+                (1, _) => (x * (2 + c) + y * 3 + ((x * y) >> 6)) as u8,
                 (_, true) => 20 + 10 * c as u8,
                 _ => 250 - 5 * c as u8,
             }
@@ -456,15 +454,15 @@ mod tests {
         let (row, pixels) = (width * 3, drawn(90, 1100));
         let filters: Vec<u8> = (0..height).map(|y| ((y * y / 3 + y) % 5) as u8).collect();
         let mut lines = Vec::new();
-        for y in 0..height {
-            lines.push(filters[y]);
+        for (y, &filter) in filters.iter().enumerate() {
+            lines.push(filter);
             for x in 0..row {
                 let at = |dx: usize, dy: usize| match x >= dx && y >= dy {
                     true => pixels[(y - dy) * row + x - dx],
                     false => 0,
                 };
                 let (left, up, left_above) = (at(3, 0), at(0, 1), at(3, 1));
-                let guess = match filters[y] {
+                let guess = match filter {
                     0 => 0,
                     1 => left,
                     2 => up,
