@@ -120,7 +120,8 @@ class Bench:
         elif name == "vision":
             self.run("vision", "step_check", "vision", "prefill")
         elif name == "decode":
-            self.run("decode", "step_check", "time", "deterministic", "bytes", RUNS=str(self.options.runs))
+            self.run("decode", "step_check", "time", "deterministic", "bytes", RUNS=str(self.options.runs),
+                     limit=60 + 60 * self.options.runs)
         elif name == "pages":
             self.run("pages", *pages)
             self.run("pages", *pages, "deterministic")
