@@ -202,7 +202,9 @@ fn run(
         for fed in fed {
             let (page, render, _share) = match fed {
                 Fed::Failed(page, render) => (*page, render, None),
-                Fed::Queued(ticket, info, render, share) => (settle(plan, ticket, info), render, Some(share)),
+                Fed::Queued(ticket, info, render, share) => {
+                    (settle(plan, ticket, *info), render, Some(share))
+                }
                 Fed::Broken(failure) => {
                     report.errors.push(failure.clone());
                     broken = Some(failure);

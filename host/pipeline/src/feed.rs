@@ -48,7 +48,7 @@ const MAX_PART: usize = 1024;
 /// What the adapter's side has to tell the formatters' side, in page order.
 pub(crate) enum Fed {
     /// With the engine; holds its share of the budget until the page has passed.
-    Queued(Ticket, PageInfo, Duration, Share),
+    Queued(Ticket, Box<PageInfo>, Duration, Share),
     /// Could not be read.
     Failed(Box<Page>, Duration),
     /// No more pages come, and why.
@@ -311,7 +311,10 @@ impl<'a> Walk<'a> {
             part: part.clone(),
             ..job.info()
         };
-        self.send(Fed::Queued(self.plan.engine.submit(job), info, render, share), to)
+        self.send(
+            Fed::Queued(self.plan.engine.submit(job), Box::new(info), render, share),
+            to,
+        )
     }
 
     /// Hands on the next page, unread, if it is wanted.
