@@ -333,7 +333,9 @@ fn sequences_that_reserve_their_blocks_never_make_room() {
 
 #[test]
 fn five_hundred_sequences_with_cancellations_in_a_cache_for_three() {
-    let model = EchoModel::new(capacity(48, 8));
+    let mut model = EchoModel::new(capacity(48, 8));
+    // Long enough for sequences to meet, on a machine that is slow to start their threads.
+    model.delay = Duration::from_micros(200);
     let (widest, encodes, resumed) = (model.widest.clone(), model.encodes.clone(), model.resumed.clone());
     let batch = start(model);
     let tenants = ["a", "b", "c"];
