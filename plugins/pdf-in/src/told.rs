@@ -41,7 +41,7 @@ pub fn losses(document: &Document, end: End) -> Vec<Diagnostic> {
     let message = match end {
         End::Whole => None,
         End::Cut => Some(
-            "it ends before its end (there is no `startxref`), so it was probably cut off and parts are missing; get the \
+            "it ends before its end (there is no `startxref`), so it was probably cut off, and parts may be missing; get the \
              file again, or try a PDF repair tool",
         ),
         End::CutChange => Some(

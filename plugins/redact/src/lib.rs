@@ -33,6 +33,8 @@ struct Redact {
     name: String,
     /// Pages that are to come, where it is known; at the last of them it is told what was never found.
     to_come: Option<u32>,
+    /// Whether anything was erased.
+    has_found: bool,
 }
 
 impl Processor for Redact {
@@ -42,6 +44,7 @@ impl Processor for Redact {
             title: doc.title.clone(),
             name: doc.name.clone(),
             to_come: doc.selected.or(doc.pages),
+            has_found: false,
         })
     }
 
@@ -57,6 +60,7 @@ impl Processor for Redact {
             edits.push(DocumentEdit::SetName(redacted));
         }
         if !edits.is_empty() {
+            self.has_found = true;
             let told = Diagnostic::new(
                 Severity::Note,
                 "redacted",
@@ -74,6 +78,7 @@ impl Processor for Redact {
             return Err(Error::failed("not-erasable", why));
         };
         if !counts.is_empty() {
+            self.has_found = true;
             let told = Diagnostic::new(Severity::Note, "redacted", in_words(&counts));
             log::report(&told.on_page(page.info().number));
         }
@@ -90,20 +95,25 @@ impl Processor for Redact {
 }
 
 impl Redact {
-    /// Tells which terms and patterns the whole document does not hold, by their positions in the settings.
+    /// Tells which terms and patterns the whole document does not hold, by their positions in the settings. Where nothing was
+    /// erased at all it is a warning: somebody expected otherwise.
     fn tell_never_found(&self) {
+        let severity = match self.has_found {
+            true => Severity::Note,
+            false => Severity::Warning,
+        };
         for (name, all, missed) in self.finder.never_met() {
             let positions: Vec<String> = missed.iter().map(usize::to_string).collect();
             let message = match positions.as_slice() {
                 [] => continue,
-                [one] => format!("{name} {one} of {all} was not found on any page"),
+                [one] => format!("{name} {one} of {all} was not found on any page that was searched"),
                 [first @ .., last] => format!(
-                    "{} of {all} {name}s were not found on any page: {} and {last}",
+                    "{} of {all} {name}s were not found on any page that was searched: {} and {last}",
                     missed.len(),
                     first.join(", ")
                 ),
             };
-            log::report(&Diagnostic::new(Severity::Note, "never-found", message));
+            log::report(&Diagnostic::new(severity, "never-found", message));
         }
     }
 

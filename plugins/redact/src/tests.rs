@@ -1,6 +1,6 @@
 use super::*;
 use ocr_plugin::testing::{self, PageBuilder, Processed};
-use ocr_plugin::{BlockKind, CellKind, PageData, Rect};
+use ocr_plugin::{BlockKind, CellKind, PageData, Rect, Severity};
 
 const AREA: Rect = Rect {
     x0: 50,
@@ -266,10 +266,21 @@ fn what_no_page_holds_is_told_by_its_position() {
     assert_eq!(
         told,
         [
-            (None, "2 of 4 terms were not found on any page: 1 and 3"),
-            (None, "pattern 2 of 2 was not found on any page")
+            (
+                None,
+                "2 of 4 terms were not found on any page that was searched: 1 and 3"
+            ),
+            (None, "pattern 2 of 2 was not found on any page that was searched")
         ]
     );
+    // Where others were erased it is a note, and where nothing was, a warning.
+    let severity = |page: &str| {
+        let run = testing::process::<Redact>(&doc, config, vec![text(page), text(page)]);
+        let told = run.diagnostics.into_iter().find(|d| d.code == "never-found");
+        told.map(|d| d.severity)
+    };
+    assert_eq!(severity("Bert"), Some(Severity::Note));
+    assert_eq!(severity("Emil"), Some(Severity::Warning));
     // Nobody knows whether more pages come.
     let open = testing::process::<Redact>(&self::doc(), config, vec![text("Bert")]);
     assert!(open.diagnostics.iter().all(|d| d.code != "never-found"));

@@ -171,7 +171,14 @@ fn round(
             })
         }
     };
-    ended.map_err(|failure| Failed::new(Exit::Plugin, failure))
+    ended.map_err(|failure| {
+        let exit = match failure.code() {
+            "plugin-config" => Exit::Arguments,
+            "invalid-input" | "unsupported" => Exit::Input,
+            _ => Exit::Plugin,
+        };
+        Failed::new(exit, failure)
+    })
 }
 
 fn process(
