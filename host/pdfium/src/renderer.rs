@@ -345,7 +345,11 @@ impl Document {
         }
         let running = match &mut *place {
             Some(running) => Ok(running),
-            empty => self.start(allowance).map(|running| empty.insert(running)),
+            empty => {
+                // Who waits in vain has lost no child.
+                let permit = self.pool.permit(&self.party, allowance)?;
+                self.start(permit, allowance).map(|running| empty.insert(running))
+            }
         };
         let done = running.and_then(|running| {
             let started = Instant::now();
@@ -369,8 +373,7 @@ impl Document {
     }
 
     /// A child with the document open in it.
-    fn start(&self, allowance: &Allowance<'_>) -> Result<Running, RenderError> {
-        let permit = self.pool.permit(&self.party, allowance)?;
+    fn start(&self, permit: Permit, allowance: &Allowance<'_>) -> Result<Running, RenderError> {
         let started = Instant::now();
         let len = self.bytes.len();
         let mut process = Process::start(&self.pool.launch, &self.pool.fence(len), allowance)?;

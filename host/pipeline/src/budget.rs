@@ -2,7 +2,8 @@
 //!
 //! Everyone has a place of its own for an ordinary page, so that nobody's large pages keep another's out. What does not go
 //! there takes of the room that all share: first the highest priority, then who has least of it for its weight, then who
-//! came first. Nobody passes the one who is next, so a large page is not kept waiting for ever by a stream of small ones.
+//! came first. In the shared room nobody passes the one who is next, so a large page is not kept waiting for ever by a stream of small
+//! ones of its priority.
 
 use ocr_engine::Tenant;
 use std::collections::HashMap;

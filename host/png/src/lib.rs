@@ -20,6 +20,8 @@ const HARMLESS: [&[u8; 4]; 11] = [
 ];
 /// Bytes of pixels below which a thread is not worth its start.
 const LEAST_BYTES: u64 = 256 << 10;
+/// Longest row that is read here, bytes: 43,690 pixels.
+const MOST_ROW_BYTES: usize = 128 << 10;
 /// Bytes that deflate may refer back to.
 const HISTORY: usize = 32 << 10;
 /// Bytes that are inflated at a time at least; with their history they stay in a core's cache.
@@ -43,12 +45,14 @@ pub fn read(file: &[u8], most_bytes: u64) -> Option<PageImage> {
     };
     let (width, height) = (u32::from_be_bytes([a, b, c, d]), u32::from_be_bytes([e, f, g, h]));
     let bytes = (u64::from(width) * u64::from(height)).checked_mul(RGB as u64)?;
-    if !(LEAST_BYTES..=most_bytes).contains(&bytes) {
+    let row = width as usize * RGB;
+    // What is held besides the pixels is some rows; those of a picture that is one line of millions would be too much.
+    if !(LEAST_BYTES..=most_bytes).contains(&bytes) || row > MOST_ROW_BYTES {
         return None;
     }
     let data = picture(chunks)?;
     let mut pixels = vec![0; usize::try_from(bytes).ok()?];
-    undo(&data, width as usize * RGB, &mut pixels)?;
+    undo(&data, row, &mut pixels)?;
     PageImage::new(width, height, PixelFormat::Rgb8, pixels).ok()
 }
 
@@ -91,7 +95,7 @@ fn undo(data: &[u8], row: usize, pixels: &mut [u8]) -> Option<()> {
         let (give, blocks) = sync_channel(AHEAD);
         let work = move || inflate(data, row + 1, rows, &give);
         let thread = std::thread::Builder::new().name("ocr-png".into());
-        thread.spawn_scoped(scope, work).ok()?;
+        let thread = thread.spawn_scoped(scope, work).ok()?;
         let mut above = vec![0; row];
         let mut rest = pixels;
         for block in blocks {
@@ -103,6 +107,8 @@ fn undo(data: &[u8], row: usize, pixels: &mut [u8]) -> Option<()> {
             }
             rest = left;
         }
+        // A panic in there is a file for the general decoder too.
+        thread.join().ok()?;
         rest.is_empty().then_some(())
     })
 }
@@ -429,6 +435,12 @@ mod tests {
         let length = (content.len() as u32).to_be_bytes();
         let sum = crc32fast::hash(&named).to_be_bytes();
         [&file[..33], &length, &named, &sum, &file[33..]].concat()
+    }
+
+    #[test]
+    fn a_picture_that_is_one_long_line_is_left_to_others() {
+        let wide = |width| read(&rgb(width, 8, FilterType::Sub), u64::MAX).is_some();
+        assert!(wide(MOST_ROW_BYTES / RGB) && !wide(MOST_ROW_BYTES / RGB + 1));
     }
 
     #[test]

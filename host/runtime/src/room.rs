@@ -4,8 +4,8 @@
 //! would not fit on a small machine, and a hostile file of a few kilobytes can ask for it; so whoever needs an image of
 //! more than [`LARGE_BYTES`], and an adapter that takes more than [`MUCH_MEMORY`], waits its turn and keeps it until its
 //! call has ended. Turns go round among tenants, so that one with many such pages does not keep another's waiting beyond its
-//! time. A holder waits for nothing but the processor, so this cannot lock up. A component's memory never
-//! shrinks, so an adapter that took much for a page is started afresh for the next one (`session/adapter.rs`).
+//! time. A holder may wait for a child of pdfium or for the engine, each with a deadline, and neither ever waits for the room, so this
+//! cannot lock up. A component's memory never shrinks, so an adapter that took much for a page is started afresh for the next one (`session/adapter.rs`).
 
 use crate::state::CancelFlag;
 use std::collections::HashMap;
