@@ -171,6 +171,10 @@ impl Job<'_> {
             if have_changed(&looked_at) || lacks_room && self.queue.is_idle() {
                 looked_at = self.reload(looked_at)?;
                 lacks_room = self.now().lacked_room();
+                if lacks_room {
+                    // However many documents wait: the old engine is to have an end.
+                    self.queue.drain();
+                }
             }
             let generation = self.now();
             for (at, (lane, watch)) in generation.lanes.iter().zip(&mut watches).enumerate() {

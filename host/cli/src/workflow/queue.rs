@@ -103,6 +103,11 @@ impl Queue {
         state.is_held
     }
 
+    /// Hands out nothing from now on, so that what is under way comes to its end.
+    pub fn drain(&self) {
+        self.state().is_held = true;
+    }
+
     /// Goes on after a hold.
     pub fn release(&self) {
         self.state().is_held = false;
@@ -114,9 +119,11 @@ impl Queue {
         self.state().is_idle()
     }
 
-    /// No more documents come.
+    /// No more documents come; those that are there are handed out.
     pub fn close(&self) {
-        self.state().is_closed = true;
+        let mut state = self.state();
+        (state.is_closed, state.is_held) = (true, false);
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -302,12 +309,16 @@ mod tests {
         let queue = filled(&[Tenant::named("a")], 2);
         let taken = queue.pop().unwrap();
         assert!(!queue.hold() && !queue.is_idle(), "something is under way");
-        done(&queue, taken);
-        assert!(queue.hold() && queue.is_idle());
+        queue.drain();
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| queue.pop().is_some());
-            std::thread::sleep(std::time::Duration::from_millis(20));
-            assert!(!waits.is_finished());
+            let waits_on = || {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                !waits.is_finished()
+            };
+            assert!(waits_on(), "what is under way comes to its end first");
+            done(&queue, taken);
+            assert!(queue.hold() && queue.is_idle() && waits_on());
             queue.release();
             assert!(waits.join().unwrap());
         });
