@@ -14,6 +14,7 @@ use std::process::Command;
 
 mod javascript;
 mod lend;
+mod link;
 mod python;
 mod script;
 mod sources;

@@ -4,7 +4,7 @@
 //! same keys as Rust's `[package.metadata.ocr-host]`.
 
 use super::sources::{self, Sources};
-use super::{javascript, manifest_of, python, world};
+use super::{javascript, link, manifest_of, python, world};
 use crate::manifest::Manifest;
 use crate::producers;
 use serde_json::Value;
@@ -108,6 +108,7 @@ impl ScriptProject {
             Script::JavaScript => javascript::build(self, &tool, kit)?,
         };
         world::check(&made, self.manifest.world)?;
+        let made = link::linked(made);
         let component = crate::encode(&made, &self.manifest)?;
         let (language, name) = self.language.labels();
         // `componentize-py 0.25.1`, as it states it.
