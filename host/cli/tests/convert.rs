@@ -1,7 +1,7 @@
 //! The program as people run it: real inputs, good and bad, and what it says, writes and returns.
 
 use serde_json::Value;
-use std::io::{BufRead, Write};
+use std::io::{BufRead, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -15,6 +15,18 @@ fn repository() -> PathBuf {
 
 fn example(name: &str) -> String {
     repository().join("examples").join(name).display().to_string()
+}
+
+/// The plugin that does whatever it is told, as a file in `folder`.
+fn misbehave(folder: &Path) -> String {
+    let packed = std::fs::read(repository().join("host/runtime/tests/misbehave/misbehave.wasm.gz")).unwrap();
+    let mut component = Vec::new();
+    flate2::read::GzDecoder::new(&packed[..])
+        .read_to_end(&mut component)
+        .unwrap();
+    let path = folder.join("misbehave.wasm");
+    std::fs::write(&path, component).unwrap();
+    path.display().to_string()
 }
 
 /// The program in a folder of its own, away from configuration files.
@@ -659,17 +671,9 @@ fn large_images_are_read_in_turn_and_scaled_down() {
 #[test]
 fn what_plugins_say_is_in_the_report() {
     let folder = folder_with(&[("a.pdf", &pages(&["One", "Two"]))]);
-    let bad = repository().join("host/runtime/tests/misbehave/misbehave.wasm");
+    let bad = misbehave(folder.path());
     let act = "misbehave.act=report";
-    let args = [
-        "a.pdf",
-        "-o",
-        "out",
-        "--plugin",
-        bad.to_str().unwrap(),
-        "--plugin-opt",
-        act,
-    ];
+    let args = ["a.pdf", "-o", "out", "--plugin", &bad, "--plugin-opt", act];
     let ran = run_in(folder.path(), &args);
     assert_eq!(ran.code, 0, "{}", ran.err);
     assert!(
@@ -691,17 +695,9 @@ fn what_plugins_say_is_in_the_report() {
 #[test]
 fn pages_that_nobody_takes_are_in_the_report() {
     let folder = folder_with(&[("a.pdf", &pages(&["One", "Two", "Three", "Four"]))]);
-    let bad = repository().join("host/runtime/tests/misbehave/misbehave.wasm");
+    let bad = misbehave(folder.path());
     let act = "misbehave.act=panic";
-    let args = [
-        "a.pdf",
-        "-o",
-        "out",
-        "--plugin",
-        bad.to_str().unwrap(),
-        "--plugin-opt",
-        act,
-    ];
+    let args = ["a.pdf", "-o", "out", "--plugin", &bad, "--plugin-opt", act];
     let ran = run_in(folder.path(), &args);
     assert_eq!(ran.code, 22, "{}", ran.err);
     let document = &report(&folder.path().join("out"))["documents"][0];
@@ -835,18 +831,10 @@ fn one_bad_file_never_stops_the_others() {
 
 #[test]
 fn a_crashing_plugin_costs_its_own_output_alone() {
-    let bad = repository().join("host/runtime/tests/misbehave/misbehave.wasm");
     let good = pages(&["All is well"]);
     let folder = folder_with(&[("a.pdf", &good)]);
-    let args = [
-        "a.pdf",
-        "-o",
-        "out",
-        "--to",
-        "md",
-        "--plugin",
-        bad.to_str().unwrap(),
-    ];
+    let bad = misbehave(folder.path());
+    let args = ["a.pdf", "-o", "out", "--to", "md", "--plugin", &bad];
     for (act, words) in [
         ("panic", "trap"),
         ("loop", "limit `time`"),

@@ -28,6 +28,13 @@ fn project() -> tempfile::TempDir {
     folder
 }
 
+/// Puts a component that the repository keeps packed where `--plugin` and `plugin test` take it.
+fn unpack(component: &str, to: &Path) {
+    let packed = std::fs::File::open(plugin_support::repository().join(component)).unwrap();
+    let mut unpacked = flate2::read::GzDecoder::new(packed);
+    std::io::copy(&mut unpacked, &mut std::fs::File::create(to).unwrap()).unwrap();
+}
+
 #[test]
 fn a_fixture_passes_until_something_changes() {
     let project = project();
@@ -124,11 +131,10 @@ fn an_adapter_is_tested_over_a_document() {
     let fixture = folder.path().join("tests/receipt");
     std::fs::create_dir_all(&fixture).unwrap();
     std::fs::copy(example("receipt.png"), fixture.join("input.png")).unwrap();
-    let packed =
-        std::fs::read(plugin_support::repository().join("plugins/image-in/image-in.wasm.gz")).unwrap();
-    let mut wasm = Vec::new();
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut wasm).unwrap();
-    std::fs::write(folder.path().join("image-in.wasm"), wasm).unwrap();
+    unpack(
+        "plugins/image-in/image-in.wasm.gz",
+        &folder.path().join("image-in.wasm"),
+    );
     assert_eq!(run(folder.path(), &["plugin", "test", "--update"]).code, 0);
     let golden = std::fs::read(fixture.join("expected/document.json")).unwrap();
     let golden: Value = serde_json::from_slice(&golden).unwrap();
@@ -147,8 +153,10 @@ fn an_adapter_is_tested_over_a_document() {
 #[test]
 fn a_failure_can_be_expected() {
     let folder = tempfile::tempdir().unwrap();
-    let bad = plugin_support::repository().join("host/runtime/tests/misbehave/misbehave.wasm");
-    std::fs::copy(bad, folder.path().join("bad.wasm")).unwrap();
+    unpack(
+        "host/runtime/tests/misbehave/misbehave.wasm.gz",
+        &folder.path().join("bad.wasm"),
+    );
     let fixture = folder.path().join("tests/panics");
     std::fs::create_dir_all(&fixture).unwrap();
     std::fs::write(fixture.join("pages.json"), PAGES).unwrap();
@@ -190,11 +198,7 @@ fn recorded_pages_give_what_the_run_gives() {
         serde_json::from_slice(&std::fs::read(folder.join("tests/receipt/pages.json")).unwrap()).unwrap();
     assert_eq!(recorded["document"]["name"], "receipt.png");
     assert!(folder.join("tests/receipt/pages.pages/1.png").is_file());
-    let packed =
-        std::fs::read(plugin_support::repository().join("plugins/html-out/html-out.wasm.gz")).unwrap();
-    let mut wasm = Vec::new();
-    std::io::Read::read_to_end(&mut flate2::read::GzDecoder::new(&packed[..]), &mut wasm).unwrap();
-    std::fs::write(folder.join("html.wasm"), wasm).unwrap();
+    unpack("plugins/html-out/html-out.wasm.gz", &folder.join("html.wasm"));
     let ran = run(folder, &["plugin", "test", "html.wasm", "--update"]);
     assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
     let golden = std::fs::read_to_string(folder.join("tests/receipt/expected/document.html")).unwrap();

@@ -24,7 +24,7 @@ use std::io::{Read, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-const COMPONENT: &[u8] = include_bytes!("../tests/misbehave/misbehave.wasm");
+const PACKED: &[u8] = include_bytes!("../tests/misbehave/misbehave.wasm.gz");
 
 /// Blocks of an ordinary page, and bytes of each.
 const SPANS: usize = 60;
@@ -35,7 +35,13 @@ fn main() {
     let measured = std::env::args().any(|a| a == "--bench");
     let mut bench = Bench::new(measured);
     let runtime = Runtime::new(None, &Limits::default()).expect("the runtime starts");
-    let rust = runtime.load("misbehave", COMPONENT).expect("the component loads");
+    let component: Vec<u8> = GzDecoder::new(PACKED)
+        .bytes()
+        .collect::<Result<_, _>>()
+        .expect("it unpacks");
+    let rust = runtime
+        .load("misbehave", &component)
+        .expect("the component loads");
     check(&rust);
     let page = page_of(SPANS, SPAN_BYTES);
 

@@ -13,13 +13,14 @@ use std::path::Path;
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-const MISBEHAVE: &[u8] = include_bytes!("misbehave/misbehave.wasm");
+static MISBEHAVE: LazyLock<Vec<u8>> =
+    LazyLock::new(|| common::unpacked(include_bytes!("misbehave/misbehave.wasm.gz")));
 
 static PLUGIN: LazyLock<(Runtime, Arc<Plugin>)> = LazyLock::new(|| {
     let runtime = Runtime::new(None, &Limits::default()).unwrap();
     let asks = [Capability::PageRaster, Capability::ImageRows];
     let plugin = runtime
-        .load("misbehave", &common::asking(MISBEHAVE, &asks))
+        .load("misbehave", &common::asking(&MISBEHAVE, &asks))
         .unwrap();
     (runtime, plugin)
 });
@@ -213,7 +214,7 @@ fn the_stack_is_as_large_as_the_operator_says() {
         ..tight()
     };
     let runtime = Runtime::new(None, &limits).unwrap();
-    let plugin = runtime.load("misbehave", MISBEHAVE).unwrap();
+    let plugin = runtime.load("misbehave", &MISBEHAVE).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let context = Context {
         limits,

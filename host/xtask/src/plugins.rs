@@ -1,7 +1,7 @@
 //! Builds the components that live in the repository, and checks that they are what their sources give.
 //!
-//! Those of `plugins/` go into the program and are kept packed (`NAME.wasm.gz`); examples and fixtures are files that
-//! `--plugin` takes (`NAME.wasm`).
+//! Those of `plugins/` go into the program and are kept packed (`NAME.wasm.gz`), and so is what tests run; examples are files
+//! that `--plugin` takes (`NAME.wasm`).
 
 use ocr_runtime::build::{PluginCrate, build as build_crates, plugin_crates};
 use std::io::{Read, Write};
@@ -45,10 +45,10 @@ fn components(root: &Path) -> Result<Vec<(PathBuf, Vec<u8>)>, String> {
     let crates: Vec<PluginCrate> = plugin_crates(root)?;
     let built = build_crates(&crates, PROFILE, None)?;
     let place = |plugin: &PluginCrate| {
-        let extension = if plugin.folder.starts_with(root.join("plugins")) {
-            "wasm.gz"
-        } else {
+        let extension = if plugin.folder.starts_with(root.join("examples")) {
             "wasm"
+        } else {
+            "wasm.gz"
         };
         plugin.folder.join(format!("{}.{extension}", plugin.manifest.id))
     };

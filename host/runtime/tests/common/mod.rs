@@ -1,6 +1,16 @@
 //! What several tests of the runtime need.
 
 use ocr_runtime::{Capability, Manifest, encode};
+use std::io::Read;
+
+/// A component as the repository keeps it.
+pub fn unpacked(packed: &[u8]) -> Vec<u8> {
+    let mut component = Vec::new();
+    flate2::read::GzDecoder::new(packed)
+        .read_to_end(&mut component)
+        .unwrap();
+    component
+}
 
 /// The component with another manifest in place of its own.
 pub fn with_manifest(component: &[u8], manifest: &Manifest) -> Vec<u8> {
