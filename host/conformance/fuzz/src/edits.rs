@@ -100,8 +100,9 @@ pub fn run(data: &[u8]) {
         return;
     };
     sound(&page);
-    let whole = Rect::new(0, 0, WIDTH, HEIGHT);
-    if edits.contains(&Edit::RedactArea(whole)) && !edits.iter().any(writes) {
+    let whole = Edit::RedactArea(Rect::new(0, 0, WIDTH, HEIGHT));
+    let last = edits.iter().rposition(|edit| *edit == whole);
+    if last.is_some_and(|last| !edits[last..].iter().any(writes)) {
         // A table's markup is written anew, and has tags; the markdown is made of the text, with a word here and there.
         let text = untagged(page.text());
         assert!(
@@ -120,7 +121,7 @@ pub fn run(data: &[u8]) {
     );
 }
 
-/// Whether it brings words of its own, which may be an answer to what is erased.
+/// Whether it brings words of its own, which may be an answer to what was erased before.
 fn writes(edit: &Edit) -> bool {
     use Edit as E;
     matches!(

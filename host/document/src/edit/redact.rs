@@ -79,6 +79,6 @@ pub(super) fn erase(
     let phrases = std::mem::take(&mut spread.phrases);
     let touched = spread.touched.clone();
     let erased = spread.end();
-    new_text::erase(page, draft, redactions, &phrases, &touched, work)?;
+    new_text::erase(page, draft, redactions, &erased, &phrases, &touched, work)?;
     Ok(erased)
 }

@@ -479,6 +479,144 @@ fn edits_of_the_same_call_bring_nothing_back() {
     assert_eq!(edited.text_of(edited.spans()[0].text), REDACTED);
 }
 
+/// A page with a block that has lines, one that has none, and tables: with lines and cells that have places, with cells that
+/// have none, and without cells.
+fn page_of_each() -> Page {
+    let mut page = builder();
+    plain(&mut page, 0, &["called Jane Roe", "by all"]);
+    let area = |y: u32| rect(10, y, 590, y + 40);
+    page.push_span(SpanKind::Paragraph, "t", 0, area(100), None, "called Jane Roe");
+    let placed = block(
+        &mut page,
+        SpanKind::Table,
+        200,
+        &["Name Jane Roe"],
+        "Name\tJane Roe",
+    );
+    cell(&mut page, placed, 0, 0, Some(rect(10, 200, 46, 240)), "Name");
+    cell(&mut page, placed, 0, 1, Some(rect(46, 200, 300, 240)), "Jane Roe");
+    let table = page.push_span(SpanKind::Table, "t", 0, area(300), None, "Name\tJane Roe");
+    cell(&mut page, table, 0, 0, None, "Name");
+    cell(&mut page, table, 0, 1, None, "Jane Roe");
+    cell(&mut page, table, 0, 2, None, "");
+    let bare = block(
+        &mut page,
+        SpanKind::Table,
+        400,
+        &["Name Jane Roe"],
+        "Name\tJane Roe",
+    );
+    page.set_markup(bare, "<table><tr><td>Name</td><td>Jane Roe</td></tr></table>");
+    page.finish()
+}
+
+fn cells(texts: &[&str]) -> Vec<NewCell> {
+    let new = |(column, text): (usize, &&str)| NewCell {
+        kind: CellKind::Data,
+        row: 0,
+        column: column as u32,
+        row_span: 1,
+        column_span: 1,
+        area: None,
+        text: (*text).to_owned(),
+    };
+    texts.iter().enumerate().map(new).collect()
+}
+
+/// Every edit that writes words, with the place that they stand in.
+fn writers(words: &str) -> Vec<(Edit, Rect)> {
+    let text = || words.to_owned();
+    let place = |y: u32| rect(0, y.saturating_sub(2), 600, y + 42);
+    let placed = NewCell {
+        area: Some(rect(46, 400, 300, 420)),
+        ..cells(&[words]).remove(0)
+    };
+    vec![
+        (Edit::SetText(0, text()), place(0)),
+        (Edit::ReflowText(0, text()), place(0)),
+        (Edit::SetMarkup(0, text()), place(0)),
+        (Edit::SetText(1, text()), place(100)),
+        (Edit::ReflowText(1, text()), place(100)),
+        (Edit::SetMarkup(1, text()), place(100)),
+        (Edit::SetCell(1, text()), rect(46, 200, 300, 240)),
+        (Edit::SetCell(3, text()), place(300)),
+        (Edit::SetCell(4, text()), place(300)),
+        (Edit::SetCells(2, cells(&["Name", words])), place(200)),
+        (Edit::SetCells(4, cells(&["Name", words])), place(400)),
+        (Edit::SetCells(4, vec![placed]), rect(46, 400, 300, 420)),
+        (Edit::SetText(4, text()), place(400)),
+        (Edit::SetMarkup(4, text()), place(400)),
+        (
+            Edit::Insert(0, SpanKind::Footnote, rect(0, 600, 90, 620), text()),
+            place(600),
+        ),
+        (
+            Edit::Insert(9, SpanKind::Other, Rect::default(), text()),
+            rect(0, 0, 600, 800),
+        ),
+    ]
+}
+
+#[test]
+fn an_area_takes_what_was_written_into_it_before() {
+    let page = page_of_each();
+    for (edit, place) in writers("xyzzy") {
+        let made = |edits: &[Edit]| everything(&page.edited(edits).unwrap()).contains("xyzzy");
+        let whole = Edit::RedactArea(rect(0, 0, 600, 800));
+        assert!(made(std::slice::from_ref(&edit)), "{edit:?}");
+        assert!(!made(&[edit.clone(), Edit::RedactArea(place)]), "{edit:?}");
+        assert!(!made(&[edit.clone(), whole]), "{edit:?}");
+        // Nor does a block that moves take it along.
+        if let Edit::SetText(span, _) | Edit::ReflowText(span, _) | Edit::SetCells(span, _) = edit {
+            let away = Edit::SetArea(span, rect(0, 700, 90, 720));
+            assert!(!made(&[edit.clone(), away, Edit::RedactArea(place)]), "{edit:?}");
+        }
+        // What is elsewhere stays, and so does an answer to the redaction.
+        assert!(
+            made(&[edit.clone(), Edit::RedactArea(rect(0, 760, 600, 790))]),
+            "{edit:?}"
+        );
+        assert!(made(&[Edit::RedactArea(place), edit.clone()]), "{edit:?}");
+    }
+}
+
+#[test]
+fn words_that_were_written_otherwise_before_they_are_erased_go_whole() {
+    let page = page_of_each();
+    let count = page.text().matches("Jane Roe").count();
+    let secrets: Vec<Edit> = (0..count).map(|n| redact(&page, "Jane Roe", n)).collect();
+    for (edit, _) in writers("J. R0e") {
+        // What is new has nothing that could be written otherwise.
+        if matches!(edit, Edit::Insert(..) | Edit::SetCell(4, _)) {
+            continue;
+        }
+        let edited = page.edited(&[&[edit.clone()][..], &secrets].concat()).unwrap();
+        let all = everything(&edited);
+        assert!(!all.contains("R0e") && !all.contains("Roe"), "{edit:?}: {all}");
+    }
+    // What is left of a table stays where each word is found, wherever it has gone.
+    for (texts, left) in [
+        (["Name", "Jane Roe"], "Name\t█"),
+        (["Roe, Jane", "Name"], "█, █\tName"),
+        (["Jane", "Roe"], "█\t█"),
+    ] {
+        let edits = [&[Edit::SetCells(4, cells(&texts))][..], &secrets].concat();
+        let edited = page.edited(&edits).unwrap();
+        assert_eq!(edited.text_of(edited.spans()[4].text), left);
+    }
+    // Where nothing of a block is left, neither is what was joined to its words.
+    let edits = [
+        Edit::ReflowText(0, "called Jane Roe by all, xyzzy".into()),
+        Edit::RedactArea(rect(0, 0, 600, 42)),
+    ];
+    assert!(!everything(&page.edited(&edits).unwrap()).contains("xyzzy"));
+    let row = redact(&page, "Name\tJane Roe", 2);
+    let edited = page
+        .edited(&[Edit::SetCells(4, cells(&["Name", "Jane Roe"])), row])
+        .unwrap();
+    assert_eq!(edited.text_of(edited.spans()[4].text), "█\t█ █");
+}
+
 #[test]
 fn labels_and_messages_do_not_quote_what_was_erased() {
     let mut page = builder();
@@ -584,24 +722,24 @@ fn random_page(random: &mut Random) -> Page {
     page.finish()
 }
 
-fn random_edit(random: &mut Random, page: &Page) -> Edit {
+/// `n` tells what it writes from what others write.
+fn random_edit(random: &mut Random, page: &Page, n: u32) -> Edit {
     let spans = page.spans().len() as u32;
     let span = random.below(spans);
+    let text = format!("new {n} words");
     match random.below(11) {
-        0 => Edit::SetText(span, "new words".into()),
+        0 => Edit::SetText(span, text),
         1 => Edit::ReflowText(
             span,
             page.text_of(page.spans()[span as usize].text).replace("-\n", ""),
         ),
-        2 => Edit::SetMarkup(span, "<b>new</b>".into()),
+        2 => Edit::SetMarkup(span, format!("<b>{text}</b>")),
         3 => Edit::SetKind(span, random.kind()),
         4 => Edit::SetOrder(span, random.below(spans)),
         5 => Edit::SetArea(span, random.rect()),
-        6 if !page.cells().is_empty() => {
-            Edit::SetCell(random.below(page.cells().len() as u32), "new cell".into())
-        }
+        6 if !page.cells().is_empty() => Edit::SetCell(random.below(page.cells().len() as u32), text),
         7 => Edit::DropSpan(span),
-        8 => Edit::Insert(random.below(9), random.kind(), random.rect(), "inserted".into()),
+        8 => Edit::Insert(random.below(9), random.kind(), random.rect(), text),
         9 => Edit::SetParent(span, None),
         _ => Edit::SetLevel(span, random.below(9) as u8),
     }
@@ -614,7 +752,7 @@ fn random_edits_keep_the_invariants_and_redactions_hold() {
         let page = random_page(&mut random);
         check_invariants(&page);
         let mut edits: Vec<Edit> = (0..random.below(6))
-            .map(|_| random_edit(&mut random, &page))
+            .map(|n| random_edit(&mut random, &page, n))
             .collect();
         // Whole words out of any of the places in which they are shown.
         let mut secrets = Vec::new();
@@ -668,6 +806,23 @@ fn random_edits_keep_the_invariants_and_redactions_hold() {
             .filter(|a| !a.is_empty())
         {
             assert!(is_black(&edited, area), "seed {seed}");
+            for edit in &edits {
+                let (place, text) = match edit {
+                    Edit::SetText(span, text) | Edit::SetMarkup(span, text) => {
+                        (page.spans()[*span as usize].area, text)
+                    }
+                    Edit::SetCell(cell, text) => {
+                        (page.cells()[*cell as usize].area.unwrap_or_default(), text)
+                    }
+                    Edit::Insert(_, _, place, text) => (place.intersect(&rect(0, 0, 600, 800)), text),
+                    _ => continue,
+                };
+                let is_inside = !place.is_empty() && place.intersect(&area) == place;
+                assert!(
+                    !is_inside || !all.contains(text.as_str()),
+                    "seed {seed}: {text} in {all}\n{edits:?}"
+                );
+            }
             for word in page.words() {
                 let place = word.outline.bounds(600, 800);
                 if place.intersect(&area) == place && !place.is_empty() {

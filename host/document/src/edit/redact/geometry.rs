@@ -7,6 +7,9 @@ use crate::{Rect, Word};
 /// Buckets along each side of the page.
 const BUCKETS: u32 = 64;
 
+/// From this share on, an area that covers a cell or a block means all of it.
+pub(super) const MOST: f64 = 0.5;
+
 /// Something with a place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Thing {

@@ -9,15 +9,14 @@ use super::super::work::Work;
 use super::Redactions;
 use super::erased::{Erased, Ranges, range};
 use super::find::{bare, is_meaningful, occurrences, without_tags};
-use super::geometry::{Grid, Thing, box_of, has_centre_in, is_over, is_same_print, padded, share, touches};
+use super::geometry::{
+    Grid, MOST, Thing, box_of, has_centre_in, is_over, is_same_print, padded, share, touches,
+};
 use crate::{Page, Rect};
 use std::ops::Range;
 
 /// Rounds that spreading may take; it comes to rest after three or four.
 const ROUNDS: usize = 64;
-
-/// From this share on, an area that covers a cell or a block means all of it.
-const MOST: f64 = 0.5;
 
 /// What is being erased of a page.
 pub(super) struct Spread<'p> {
@@ -170,6 +169,13 @@ impl<'p> Spread<'p> {
     /// Everything that shows in an area.
     fn area(&mut self, area: Rect) -> Done {
         self.paint.push(area);
+        if area == Rect::new(0, 0, self.page.info.width, self.page.info.height) {
+            // What has no place is on the page as well.
+            self.work.take(16 + self.touched.len() / 64)?;
+            self.fresh.push(0..self.page.text.len());
+            self.touched.fill(true);
+            return Ok(());
+        }
         for (thing, place) in self.grid.near(area, self.work)? {
             match thing {
                 Thing::Word(word) => {
