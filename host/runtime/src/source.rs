@@ -163,7 +163,12 @@ mod below {
         use rustix::fs::{CWD, Mode, OFlags, openat};
         use rustix::io::Errno;
         is_plain(inside)?;
-        let folder = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        // A folder on the way need not be one that may be listed: passing through takes its search permission alone.
+        #[cfg(any(target_os = "linux", target_os = "android", target_os = "freebsd"))]
+        let pass = OFlags::PATH;
+        #[cfg(not(any(target_os = "linux", target_os = "android", target_os = "freebsd")))]
+        let pass = OFlags::RDONLY;
+        let folder = pass | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let here = if root.as_os_str().is_empty() {
             Path::new(".")
         } else {
@@ -255,6 +260,67 @@ mod tests {
         let root = place.path().join("root");
         std::os::unix::fs::symlink("mine", &root).unwrap();
         assert!(Source::open_below(&root, Path::new("sub/a.pdf")).is_ok());
+    }
+
+    /// Runs itself again as somebody to whom permissions mean something, which they don't to the superuser.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_that_may_be_searched_and_not_listed_is_passed_through() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        use std::os::unix::process::CommandExt;
+        const NAME: &str = "source::tests::a_folder_that_may_be_searched_and_not_listed_is_passed_through";
+        const INBOX: &str = "OCR_TEST_INBOX";
+        const NOBODY: u32 = 65_534;
+        if let Some(inbox) = std::env::var_os(INBOX) {
+            let inbox = Path::new(&inbox);
+            assert!(std::fs::read_dir(inbox).is_err() && std::fs::read_dir(inbox.join("sub")).is_err());
+            let open = |inside: &str| Source::open_below(inbox, Path::new(inside)).map_err(|e| e.to_string());
+            assert_eq!(open("sub/a.pdf").unwrap().read_at(0, 9).unwrap(), b"mine");
+            for (inside, why) in [
+                ("link/a.pdf", "on the way to it is a link"),
+                ("sub/link.pdf", "it is a link"),
+                ("sub/second.pdf", "it has 2 names"),
+                ("shut/a.pdf", "ermission denied"),
+            ] {
+                let said = open(inside).unwrap_err();
+                assert!(said.contains(why), "{inside}: {said}");
+            }
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        std::fs::create_dir_all(path("inbox/sub")).unwrap();
+        std::fs::create_dir(path("inbox/shut")).unwrap();
+        for name in ["inbox/sub/a.pdf", "inbox/shut/a.pdf", "other.pdf"] {
+            std::fs::write(path(name), "mine").unwrap();
+        }
+        symlink("sub", path("inbox/link")).unwrap();
+        symlink("a.pdf", path("inbox/sub/link.pdf")).unwrap();
+        std::fs::hard_link(path("other.pdf"), path("inbox/sub/second.pdf")).unwrap();
+        // Where the program lies nobody may look either.
+        std::fs::copy(std::env::current_exe().unwrap(), path("again")).unwrap();
+        let set = |name: &str, mode: u32| {
+            std::fs::set_permissions(path(name), std::fs::Permissions::from_mode(mode)).unwrap();
+        };
+        for (name, mode) in [
+            ("", 0o755),
+            ("inbox/shut", 0),
+            ("inbox/sub", 0o311),
+            ("inbox", 0o311),
+        ] {
+            set(name, mode);
+        }
+        let mut again = std::process::Command::new(path("again"));
+        again.args([NAME, "--exact"]).env(INBOX, path("inbox"));
+        if rustix::process::geteuid().is_root() {
+            again.uid(NOBODY).gid(NOBODY);
+        }
+        let ran = again.output().unwrap();
+        for name in ["inbox", "inbox/sub", "inbox/shut"] {
+            set(name, 0o755);
+        }
+        let out = String::from_utf8_lossy(&ran.stdout);
+        assert!(ran.status.success() && out.contains("1 passed"), "{out}");
     }
 
     #[test]
