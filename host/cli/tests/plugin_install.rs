@@ -215,6 +215,22 @@ fn options_are_held_against_the_schema_wherever_they_stand() {
             &["--plugin-opt: ", words],
         );
     }
+    let kinds =
+        "it takes `email`, `phone`, `iban`, `card`, `ssn`, `date`, `ip` or `url`, or several with commas";
+    refused(
+        folder,
+        &[
+            "--plugin",
+            "redact",
+            "--plugin-opt",
+            "redact.kinds=email,phon",
+            &receipt,
+        ],
+        1,
+        &[&format!(
+            "option `kinds`: it is `phon`, {kinds}; did you mean `phone`?"
+        )],
+    );
     for (toml, words) in [
         (
             "[plugin-opt.html-out]\n\nboxes = 'false'\n",

@@ -112,8 +112,28 @@ impl Schema {
             };
         match fits {
             true => Ok(()),
-            false => Err(self.refuse(value)),
+            false => Err(self.refuse_part(value).unwrap_or_else(|| self.refuse(value))),
         }
+    }
+
+    /// The values that a text may name, one or several with commas, where a list may as well; its pattern says so.
+    pub(super) fn named(&self) -> Option<&Schema> {
+        let items = self.items.as_deref()?;
+        let name = items.allowed.as_ref()?.first()?.as_str()?;
+        let pattern = self.pattern.as_ref()?;
+        pattern.is_match(&format!("{name},{name}")).then_some(items)
+    }
+
+    /// What is wrong with a text of several values: the first that is none.
+    fn refuse_part(&self, value: &Value) -> Option<Mismatch> {
+        let items = self.named()?;
+        let mut parts = value.as_str()?.split(',').map(|part| Value::from(part.trim()));
+        let wrong = parts.find(|part| items.fit(part).is_err())?;
+        let mismatch = items.refuse(&wrong);
+        Some(Mismatch {
+            wanted: format!("{}, or several with commas", mismatch.wanted),
+            ..mismatch
+        })
     }
 
     fn fits_number(&self, number: &Number) -> bool {

@@ -223,6 +223,34 @@ fn complaints_say_what_is_allowed_and_what_was_meant() {
         "at `[1].name` it is empty, it takes a text of at least 1 character"
     );
     assert!(!said(json!({"type": "integer"}), &"\u{1b}[31m".repeat(99)).contains('\u{1b}'));
+    // A text that stands for a list: its pattern is for programs.
+    let kinds = json!({
+        "type": ["array", "string"],
+        "items": {"type": "string", "enum": ["email", "phone", "iban"]},
+        "pattern": "^\\s*(email|phone|iban)(\\s*,\\s*(email|phone|iban))*\\s*$",
+    });
+    let takes = "it takes `email`, `phone` or `iban`, or several with commas";
+    assert_eq!(
+        said(kinds.clone(), "email, phon"),
+        format!("it is `phon`, {takes}; did you mean `phone`?")
+    );
+    assert_eq!(
+        said(kinds.clone(), "phone;iban"),
+        format!("it is `phone;iban`, {takes}")
+    );
+    assert_eq!(said(kinds.clone(), "iban,"), format!("it is empty, {takes}"));
+    assert_eq!(
+        said(kinds.clone(), r#"["iban", "emial"]"#),
+        "at `[1]` it is `emial`, it takes `email`, `phone` or `iban`; did you mean `email`?"
+    );
+    assert_eq!(
+        schema(kinds.clone()).fit(&json!("fax")).unwrap_err().to_string(),
+        format!("it is `fax`, {takes}")
+    );
+    assert_eq!(
+        schema(kinds).words(),
+        "a list, each `email`, `phone` or `iban` or a text of them with commas"
+    );
 }
 
 #[test]

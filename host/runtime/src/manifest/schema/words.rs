@@ -41,6 +41,7 @@ impl Schema {
             Kind::Boolean => "true or false".to_owned(),
             Kind::Integer => format!("a whole number{}", self.range()),
             Kind::Number => format!("a number{}", self.range()),
+            Kind::String if self.named().is_some() => "a text of them with commas".to_owned(),
             Kind::String => {
                 let pattern = self.pattern.as_ref();
                 let matching = pattern
