@@ -425,7 +425,24 @@ fn what_a_damaged_file_lacks_is_told() {
         assert_eq!(ran.code, code, "{file}: {}", ran.err);
         assert!(ran.err.contains(words), "{file}: {}", ran.err);
         let document = &report(&folder.path().join("out"))["documents"][0];
-        assert_eq!(document["pages"][0]["status"], status, "{file}: {document}");
+        let page = &document["pages"][0];
+        assert_eq!(page["status"], status, "{file}: {document}");
+        // Each error is told once in the report, and the page's readers are told as well.
+        let said = page["diagnostics"].as_array().unwrap();
+        let said = said.iter().map(|d| d["message"].as_str().unwrap());
+        let errors: Vec<&str> = said.filter(|m| m.starts_with("plugin `")).collect();
+        assert_eq!(errors.is_empty(), status == "complete", "{file}: {document}");
+        let output = document["outputs"][0].as_str().unwrap();
+        let text = std::fs::read_to_string(folder.path().join(output)).unwrap();
+        for (at, error) in errors.iter().enumerate() {
+            assert!(!errors[..at].contains(error), "{file}: {document}");
+            let bare = error.split_once("`: ").unwrap().1.split("; ").next().unwrap();
+            assert!(text.contains(&format!("({bare})")), "{file}: {bare}: {text}");
+            assert!(
+                !page["diagnostics"].to_string().contains(&format!("\"{bare}")),
+                "{page}"
+            );
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! One document, from its bytes to its files.
 
 use crate::feed::{self, Fed, Feed, MAX_PAGES, PAGES_AHEAD};
-use crate::heard::Heard;
+use crate::heard::{Heard, letters_are_lost};
 use crate::plan::Plan;
 use crate::process::{Processed, Processors};
 use crate::report::{DocumentReport, DocumentStatus, Failure, PageReport, PageStatus, counted, milliseconds};
@@ -213,24 +213,31 @@ fn run(
             };
             let mut page = page;
             let number = page.info().number;
-            // The adapter said so before it handed the page over.
-            if heard.error_on(number) && page.info().outcome == Outcome::Complete {
+            // The adapter said so before it handed the page over. Whoever writes the page down tells its readers.
+            let lacks = heard.errors_on(number);
+            if !lacks.is_empty() && page.info().outcome == Outcome::Complete {
                 page.info_mut().outcome = Outcome::Truncated;
             }
+            let before = page.info().diagnostics.len();
+            let told = before..before + lacks.len();
+            let letters_are_lost = letters_are_lost(&lacks);
+            page.info_mut().diagnostics.extend(lacks);
             let Processed {
                 page,
                 spent,
                 failures,
-            } = processors.process(page, heard.letters_lost_on(number));
+            } = processors.process(page, letters_are_lost);
             report.errors.extend(failures);
             let page = Arc::new(page);
             // Processors may have said so as well.
-            let has_errors = heard.error_on(number);
+            let has_errors = !heard.errors_on(number).is_empty();
             let formatting = Instant::now();
             for writer in &mut running {
                 format_page(plan, writer, &page, report);
             }
             let mut page = PageReport::new(&page, render, &spent, formatting.elapsed());
+            // The report has them with the adapter's name, at the end.
+            page.diagnostics.drain(told);
             if has_errors && page.status == PageStatus::Complete {
                 page.status = PageStatus::Truncated;
             }

@@ -10,11 +10,17 @@ use std::sync::{Arc, Mutex};
 /// what is read there may be the document's words in other letters, one for one.
 const LETTERS_LOST: &str = "letters-lost";
 
+/// Whether errors about a page tell that the letters seen on it may be others than were meant.
+pub(crate) fn letters_are_lost(errors: &[Diagnostic]) -> bool {
+    errors.iter().any(|d| d.code == LETTERS_LOST)
+}
+
 /// Hears the plugins of one document.
 pub(crate) struct Heard {
     document: String,
     events: Arc<dyn Events>,
-    said: Mutex<Vec<Diagnostic>>,
+    /// Each with the plugin that said it.
+    said: Mutex<Vec<(String, Diagnostic)>>,
 }
 
 impl Heard {
@@ -26,26 +32,25 @@ impl Heard {
         })
     }
 
-    /// Whether an error was told of page `number`.
-    pub(crate) fn error_on(&self, number: u32) -> bool {
-        self.has_error(number, |_| true)
-    }
-
-    /// Whether the adapter told that the letters seen on page `number` may be others than were meant.
-    pub(crate) fn letters_lost_on(&self, number: u32) -> bool {
-        self.has_error(number, |code| code == LETTERS_LOST)
-    }
-
-    fn has_error(&self, number: u32, of: impl Fn(&str) -> bool) -> bool {
+    /// The errors that were told of page `number`.
+    pub(crate) fn errors_on(&self, number: u32) -> Vec<Diagnostic> {
         let said = self.said.lock().expect("no thread panics while it listens");
-        said.iter()
-            .any(|d| d.page == Some(number) && d.severity == Severity::Error && of(&d.code))
+        let of_page = said
+            .iter()
+            .map(|(_, d)| d)
+            .filter(|d| d.page == Some(number) && d.severity == Severity::Error);
+        of_page.cloned().collect()
     }
 
     /// Puts what was said of a page with that page; answers what is about the document.
     pub(crate) fn sort_into(&self, pages: &mut [PageReport]) -> Vec<Diagnostic> {
         let said = std::mem::take(&mut *self.said.lock().expect("no thread panics while it listens"));
+        let named = |(plugin, d): (String, Diagnostic)| Diagnostic {
+            message: format!("plugin `{plugin}`: {}", d.message),
+            ..d
+        };
         said.into_iter()
+            .map(named)
             .filter_map(|d| match pages.iter_mut().find(|p| Some(p.number) == d.page) {
                 Some(page) => {
                     page.diagnostics.push(d);
@@ -59,10 +64,7 @@ impl Heard {
 
 impl PluginEvents for Heard {
     fn report(&self, plugin: &str, d: &Diagnostic) {
-        let kept = Diagnostic {
-            message: format!("plugin `{plugin}`: {}", d.message),
-            ..d.clone()
-        };
+        let kept = (plugin.to_owned(), d.clone());
         {
             let mut said = self.said.lock().expect("no thread panics while it listens");
             // An adapter that is started afresh says again what it said when it opened the document.

@@ -96,7 +96,7 @@ impl<'a> Processors<'a> {
 
     /// Takes a page through all of them. Where `letters_are_lost`, it may say its words in other letters.
     pub(crate) fn process(&mut self, page: Page, letters_are_lost: bool) -> Processed {
-        // What the engine said is not the processors' words.
+        // What adapter and engine said is not the processors' words.
         let said_before = page.info().diagnostics.len();
         let mut processed = Processed {
             page,

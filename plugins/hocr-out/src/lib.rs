@@ -10,7 +10,7 @@
 mod place;
 mod xml;
 
-use ocr_plugin::{BlockKind, Config, DocInfo, Formatter, Line, Outcome, Page, Result, Span, Word, output};
+use ocr_plugin::{BlockKind, Config, DocInfo, Formatter, Line, Page, Result, Span, Word, output};
 use place::{Properties, bounds};
 use serde::Deserialize;
 use std::fmt::Write;
@@ -85,15 +85,9 @@ impl Formatter for Hocr {
             properties.attribute()
         );
         // No message is written: it may quote what a processor has taken out.
-        let lost = match info.outcome {
-            Outcome::Complete => "",
-            Outcome::Truncated => "<!-- the text of this page is incomplete -->\n",
-            Outcome::Repetition => {
-                "<!-- the engine repeated itself; the text of this page may be incomplete -->\n"
-            }
-            Outcome::Failed => "<!-- this page could not be read -->\n",
-        };
-        html.push_str(lost);
+        if let Some(what) = info.shortfall() {
+            let _ = writeln!(html, "<!-- page {}: {what} -->", info.number);
+        }
         let mut content = Content::new(page);
         for (index, span) in page.reading_order() {
             self.block(&mut html, page, &mut content, index, span);

@@ -1,6 +1,6 @@
 use super::*;
 use ocr_plugin::testing::{self, PageBuilder};
-use ocr_plugin::{CellKind, PageData, Point, Quad, Rect};
+use ocr_plugin::{CellKind, Diagnostic, Outcome, PageData, Point, Quad, Rect, Severity};
 
 const HOSTILE: &str =
     "</title><script>alert(1)</script>]]>--><p title=\"x\" onload='y'>&amp; {{7*7}} \u{0}\u{ffff}\u{202e}";
@@ -46,11 +46,7 @@ fn hostile_page() -> PageData {
         (i.language, i.engine) = (Some(HOSTILE.into()), HOSTILE.into());
         (i.width_points, i.height_points) = (f32::NAN, 0.0);
         i.outcome = Outcome::Failed;
-        i.diagnostics.push(ocr_plugin::Diagnostic::new(
-            ocr_plugin::Severity::Error,
-            "x",
-            HOSTILE,
-        ));
+        i.diagnostics.push(Diagnostic::new(Severity::Error, "x", HOSTILE));
     });
     use BlockKind::*;
     for kind in [Title, Paragraph, ListItem, Formula, Figure, Code, Other, Table] {
@@ -118,7 +114,27 @@ fn model_output_stays_text() {
         assert!(!tag.contains("script") && !tag.contains("onload"), "{tag}");
     }
     assert!(!html.contains(['\u{0}', '\u{ffff}', '\u{202e}']));
-    assert!(html.contains("<!-- this page could not be read -->"));
+    assert!(html.contains("<!-- page 4: it could not be read -->"));
+}
+
+#[test]
+fn text_that_may_be_wrong_is_told_to_be() {
+    let page = PageBuilder::new(2).info(|i| {
+        i.outcome = Outcome::Truncated;
+        i.diagnostics.push(Diagnostic::new(
+            Severity::Error,
+            "letters-lost",
+            "a font --> is missing",
+        ));
+    });
+    let html = run("{}", vec![page.build()]);
+    let notes = html.matches("<!--").count();
+    assert!(
+        notes == 1
+            && html
+                .contains("<!-- page 2: fonts of it are lost, so its text may be wrong or incomplete -->\n"),
+        "{html}"
+    );
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A page's text as HTML.
 
 use crate::text::escape;
-use ocr_plugin::{BlockKind, Outcome, Page, Rect, Span, list};
+use ocr_plugin::{BlockKind, Page, Rect, Span, list};
 use std::fmt::Write;
 
 /// A part of a page's HTML: text, or a picture that the host writes.
@@ -40,21 +40,21 @@ pub fn block_id(page: u32, span: usize) -> String {
     format!("b-{page}-{span}")
 }
 
-/// What the reader is told above a page that is not whole, and below one with warnings.
+/// What the reader is told above a page that is not whole.
 pub fn notice(page: &Page) -> String {
     let info = page.info();
-    let what = match info.outcome {
-        Outcome::Complete => return String::new(),
-        Outcome::Truncated => "The text of this page is incomplete.",
-        Outcome::Repetition => "The engine repeated itself on this page; its text may be incomplete.",
-        Outcome::Failed => "This page could not be read.",
+    let Some(what) = info.shortfall() else {
+        return String::new();
     };
     let why: String = info
         .diagnostics
         .iter()
         .map(|d| format!("<br>{}", escape(&d.message)))
         .collect();
-    format!("<p class=\"notice\" role=\"note\"><strong>{what}</strong>{why}</p>\n")
+    format!(
+        "<p class=\"notice\" role=\"note\"><strong>Page {}: {what}</strong>{why}</p>\n",
+        info.number
+    )
 }
 
 /// The page's blocks in reading order, and its headings.

@@ -131,6 +131,21 @@ fn serde_json_string(text: &str) -> String {
 }
 
 #[test]
+fn text_that_may_be_wrong_is_told_to_be() {
+    let page = PageBuilder::new(2).info(|i| {
+        i.outcome = Outcome::Truncated;
+        i.diagnostics.push(Diagnostic::new(
+            Severity::Error,
+            "letters-lost",
+            "a font is missing",
+        ));
+    });
+    let html = run("{}", Grants::default(), vec![page.build()]).main();
+    let note = "<strong>Page 2: fonts of it are lost, so its text may be wrong or incomplete</strong><br>a font is missing</p>";
+    assert!(html.contains(note), "{html}");
+}
+
+#[test]
 fn blocks_become_elements() {
     let html = run("{}", Grants::default(), vec![full_page()]).main();
     for expected in [

@@ -8,8 +8,7 @@
 
 use ocr_plugin::image::Encoding;
 use ocr_plugin::{
-    BlockKind, Config, Diagnostic, DocInfo, Formatter, HostError, Outcome, Page, Result, Severity, Span, log,
-    output,
+    BlockKind, Config, Diagnostic, DocInfo, Formatter, HostError, Page, Result, Severity, Span, log, output,
 };
 use serde::Deserialize;
 
@@ -199,12 +198,7 @@ impl Markdown {
 /// What the reader is told above a page that is not whole.
 fn notice(page: &Page) -> Option<String> {
     let info = page.info();
-    let what = match info.outcome {
-        Outcome::Complete => return None,
-        Outcome::Truncated => "its text is incomplete",
-        Outcome::Repetition => "the engine repeated itself; its text may be incomplete",
-        Outcome::Failed => "it could not be read",
-    };
+    let what = info.shortfall()?;
     // What went wrong, without what to try: advice is for who runs the program, and its flags begin with `--`, which
     // ends comments in older readers.
     let wrong = |d: &Diagnostic| {
@@ -272,7 +266,7 @@ ocr_plugin::export_formatter!(Markdown);
 mod tests {
     use super::*;
     use ocr_plugin::testing::{self, Grants, PageBuilder, Run};
-    use ocr_plugin::{PageData, Rect};
+    use ocr_plugin::{Outcome, PageData, Rect};
 
     fn figure_page() -> PageData {
         PageBuilder::new(3)
@@ -407,6 +401,22 @@ mod tests {
         assert_eq!(
             run.main(),
             "<!-- page 5: it could not be read (ran –› out of time) -->\n\n"
+        );
+    }
+
+    #[test]
+    fn text_that_may_be_wrong_is_told_to_be() {
+        let page = PageBuilder::new(2)
+            .info(|i| {
+                i.outcome = Outcome::Truncated;
+                let why = "a font is missing; get the file again";
+                i.diagnostics
+                    .push(Diagnostic::new(Severity::Error, "letters-lost", why));
+            })
+            .build();
+        assert_eq!(
+            run("{}", Grants::default(), vec![page]).main(),
+            "<!-- page 2: fonts of it are lost, so its text may be wrong or incomplete (a font is missing) -->\n\n"
         );
     }
 

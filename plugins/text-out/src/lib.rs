@@ -5,7 +5,7 @@
 
 #![forbid(unsafe_code)]
 
-use ocr_plugin::{BlockKind, Config, DocInfo, Formatter, Outcome, Page, Result, Span, output};
+use ocr_plugin::{BlockKind, Config, DocInfo, Formatter, Page, Result, Span, output};
 use serde::Deserialize;
 use std::collections::BTreeMap;
 
@@ -130,12 +130,7 @@ fn table(page: &Page, index: usize) -> Option<String> {
 
 /// What the reader is told in place of a page that is not whole.
 fn notice(page: &Page) -> Option<String> {
-    let what = match page.info().outcome {
-        Outcome::Complete => return None,
-        Outcome::Truncated => "its text is incomplete",
-        Outcome::Repetition => "the engine repeated itself; its text may be incomplete",
-        Outcome::Failed => "it could not be read",
-    };
+    let what = page.info().shortfall()?;
     Some(format!("[page {}: {what}]\n", page.info().number))
 }
 
@@ -157,7 +152,7 @@ ocr_plugin::export_formatter!(Text);
 mod tests {
     use super::*;
     use ocr_plugin::testing::{self, PageBuilder};
-    use ocr_plugin::{CellKind, PageData};
+    use ocr_plugin::{CellKind, Diagnostic, Outcome, PageData, Severity};
 
     fn run(config: &str, pages: Vec<PageData>) -> String {
         let run = testing::format::<Text>(&DocInfo::new("a.pdf", "application/pdf"), config, pages);
@@ -238,6 +233,22 @@ mod tests {
         let text = run("{}", vec![failed, odd]);
         assert!(text.starts_with("[page 5: it could not be read]\n\n\t"), "{text}");
         assert!(text.ends_with("\tfar\n"), "{text}");
+    }
+
+    #[test]
+    fn text_that_may_be_wrong_is_told_to_be() {
+        let odd = PageBuilder::new(2)
+            .info(|i| {
+                i.outcome = Outcome::Truncated;
+                i.diagnostics
+                    .push(Diagnostic::new(Severity::Error, "letters-lost", "a font"));
+            })
+            .span(BlockKind::Paragraph, "Pbhf")
+            .build();
+        assert_eq!(
+            run("{}", vec![odd]),
+            "[page 2: fonts of it are lost, so its text may be wrong or incomplete]\n\nPbhf\n"
+        );
     }
 
     /// `UPDATE_GOLDENS=1 cargo test` writes the file anew; look at it as a reader would see it.

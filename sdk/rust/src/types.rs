@@ -151,6 +151,27 @@ impl DocInfo {
     }
 }
 
+/// By the code of an error, what a page is without that its file has lost, the gravest first: a wrong letter looks like
+/// a right one.
+const LOSSES: [(&str, &str); 4] = [
+    (
+        "letters-lost",
+        "fonts of it are lost, so its text may be wrong or incomplete",
+    ),
+    (
+        "content-undecodable",
+        "content of it is lost, so its text is incomplete",
+    ),
+    (
+        "cut-off",
+        "its file is cut off, so its text may be incomplete or out of date",
+    ),
+    (
+        "parts-lost",
+        "parts of it are lost, so its text may be incomplete",
+    ),
+];
+
 impl PageInfo {
     /// A complete page of `width` x `height` px, one px to the point.
     pub fn new(index: u32, number: u32, width: u32, height: u32) -> Self {
@@ -171,6 +192,26 @@ impl PageInfo {
         }
     }
 
+    /// What a reader has to know of a page that is not whole, as the words behind `page 3: `; `None` of a complete one.
+    ///
+    /// It follows from the outcome and the codes of errors. Messages are not quoted: they may be long, and in the words of
+    /// a plugin that nobody knows.
+    pub fn shortfall(&self) -> Option<&'static str> {
+        let told = |code: &str| {
+            let mut errors = self.diagnostics.iter().filter(|d| d.severity == Severity::Error);
+            errors.any(|d| d.code == code)
+        };
+        let lost = LOSSES.iter().find(|(code, _)| told(code)).map(|(_, what)| *what);
+        match self.outcome {
+            Outcome::Complete => None,
+            Outcome::Truncated => Some(lost.unwrap_or("its text is incomplete")),
+            Outcome::Repetition => {
+                Some(lost.unwrap_or("the engine repeated itself; its text may be incomplete"))
+            }
+            Outcome::Failed => Some("it could not be read"),
+        }
+    }
+
     /// Where raster position `(x, y)` px lies on the source page, in points from its bottom left.
     pub fn to_points(&self, x: f64, y: f64) -> (f64, f64) {
         let (a, b, c, d, e, f) = self.to_source;
@@ -182,5 +223,36 @@ impl PageInfo {
         let p = self.to_points(f64::from(r.x0), f64::from(r.y0));
         let q = self.to_points(f64::from(r.x1), f64::from(r.y1));
         (p.0.min(q.0), p.1.min(q.1), p.0.max(q.0), p.1.max(q.1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gravest_loss_is_told_and_no_message_is_quoted() {
+        let mut info = PageInfo::new(0, 3, 100, 100);
+        let error = |code: &str| Diagnostic::new(Severity::Error, code, "in words of its own");
+        assert_eq!(info.shortfall(), None);
+        info.outcome = Outcome::Truncated;
+        info.diagnostics.push(Diagnostic::new(
+            Severity::Warning,
+            "letters-lost",
+            "it is no error",
+        ));
+        assert_eq!(info.shortfall(), Some("its text is incomplete"));
+        info.diagnostics.push(error("parts-lost"));
+        assert_eq!(
+            info.shortfall(),
+            Some("parts of it are lost, so its text may be incomplete")
+        );
+        info.diagnostics.push(error("letters-lost"));
+        let wrong = Some("fonts of it are lost, so its text may be wrong or incomplete");
+        assert_eq!(info.shortfall(), wrong);
+        info.outcome = Outcome::Repetition;
+        assert_eq!(info.shortfall(), wrong);
+        info.outcome = Outcome::Failed;
+        assert_eq!(info.shortfall(), Some("it could not be read"));
     }
 }
