@@ -47,11 +47,34 @@ pub enum SpanKind {
 }
 
 impl SpanKind {
+    /// All of them, in their order.
+    pub const ALL: [SpanKind; 14] = [
+        SpanKind::Title,
+        SpanKind::Heading,
+        SpanKind::Paragraph,
+        SpanKind::ListItem,
+        SpanKind::Table,
+        SpanKind::Formula,
+        SpanKind::Figure,
+        SpanKind::Caption,
+        SpanKind::Header,
+        SpanKind::Footer,
+        SpanKind::PageNumber,
+        SpanKind::Footnote,
+        SpanKind::Code,
+        SpanKind::Other,
+    ];
+
     /// Page furniture: repeated on each page, no part of the text that runs through them.
     pub fn is_furniture(self) -> bool {
         matches!(self, SpanKind::Header | SpanKind::Footer | SpanKind::PageNumber)
     }
 }
+
+const _: () = assert!(
+    SpanKind::ALL.len() == SpanKind::Other as usize + 1,
+    "the last one is there"
+);
 
 /// One block of content.
 #[derive(Debug, Clone, PartialEq)]

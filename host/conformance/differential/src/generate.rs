@@ -8,23 +8,6 @@ use ocr_document::{
 /// Width and height of a page, px: small enough that no formatter scales it, which two hosts do differently.
 const SIZE: (u32, u32) = (240, 320);
 
-const KINDS: [SpanKind; 14] = [
-    SpanKind::Title,
-    SpanKind::Heading,
-    SpanKind::Paragraph,
-    SpanKind::ListItem,
-    SpanKind::Table,
-    SpanKind::Formula,
-    SpanKind::Figure,
-    SpanKind::Caption,
-    SpanKind::Header,
-    SpanKind::Footer,
-    SpanKind::PageNumber,
-    SpanKind::Footnote,
-    SpanKind::Code,
-    SpanKind::Other,
-];
-
 /// What is hard to write down in some format.
 const TEXTS: [&str; 30] = [
     "",
@@ -170,7 +153,7 @@ pub fn page(seed: u64, index: u32) -> Page {
 }
 
 fn block(dice: &mut Dice, page: &mut PageBuilder) {
-    let kind = KINDS[dice.below(KINDS.len() as u32) as usize];
+    let kind = SpanKind::ALL[dice.below(SpanKind::ALL.len() as u32) as usize];
     let text = dice.text();
     let (level, area, confidence) = (dice.below(8) as u8, dice.area(), dice.confidence());
     let label = ["text", "sub_title", "<b>"][dice.below(3) as usize];
@@ -230,6 +213,6 @@ mod tests {
         let kinds: std::collections::HashSet<SpanKind> = (0..200)
             .flat_map(|n| page(n, 0).spans().iter().map(|s| s.kind).collect::<Vec<_>>())
             .collect();
-        assert_eq!(kinds.len(), KINDS.len());
+        assert_eq!(kinds.len(), SpanKind::ALL.len());
     }
 }

@@ -10,23 +10,6 @@ use std::sync::LazyLock;
 const WIDTH: u32 = 100;
 const HEIGHT: u32 = 80;
 
-const KINDS: [SpanKind; 14] = [
-    SpanKind::Title,
-    SpanKind::Heading,
-    SpanKind::Paragraph,
-    SpanKind::ListItem,
-    SpanKind::Table,
-    SpanKind::Formula,
-    SpanKind::Figure,
-    SpanKind::Caption,
-    SpanKind::Header,
-    SpanKind::Footer,
-    SpanKind::PageNumber,
-    SpanKind::Footnote,
-    SpanKind::Code,
-    SpanKind::Other,
-];
-
 static PAGE: LazyLock<Page> = LazyLock::new(|| {
     let mut page = PageBuilder::new(PageInfo::new(0, 1, WIDTH, HEIGHT));
     let area = Rect::new(5, 5, 90, 15);
@@ -206,7 +189,7 @@ impl Bytes<'_> {
     }
 
     fn kind(&mut self) -> SpanKind {
-        KINDS[usize::from(self.byte()) % KINDS.len()]
+        SpanKind::ALL[usize::from(self.byte()) % SpanKind::ALL.len()]
     }
 
     fn cell(&mut self) -> NewCell {
