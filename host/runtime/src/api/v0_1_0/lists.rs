@@ -172,6 +172,12 @@ impl Fields<'_> {
         }
         self
     }
+
+    /// A line or a word: what it is a part of, where it stands, and what it says.
+    #[inline]
+    fn printed(&mut self, of: u32, outline: doc::Quad, confidence: Option<f32>, text: doc::Slice) {
+        self.int(of).quad(outline).confidence(confidence).slice(text);
+    }
 }
 
 fn corners(area: doc::Rect) -> [u32; 4] {
@@ -207,11 +213,7 @@ impl Record for doc::Line {
     }
 
     fn store(&self, fields: &mut Fields<'_>) {
-        fields
-            .int(self.span)
-            .quad(self.outline)
-            .confidence(self.confidence)
-            .slice(self.text);
+        fields.printed(self.span, self.outline, self.confidence, self.text);
     }
 }
 
@@ -223,11 +225,7 @@ impl Record for doc::Word {
     }
 
     fn store(&self, fields: &mut Fields<'_>) {
-        fields
-            .int(self.line)
-            .quad(self.outline)
-            .confidence(self.confidence)
-            .slice(self.text);
+        fields.printed(self.line, self.outline, self.confidence, self.text);
     }
 }
 
