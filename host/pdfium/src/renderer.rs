@@ -2,17 +2,17 @@
 //!
 //! A child is started when its document is first asked for something, again after it was lost, and afresh once it has
 //! served [`PAGES_A_CHILD`] pages or half of its processor time, because pdfium keeps what it has seen. One that was idle
-//! for [`IDLE`] is ended. At most [`Limits::children`] live at a time: whoever needs one more ends the one that has
-//! been idle longest, and where all are at work it waits its turn (`turns.rs`).
+//! for [`IDLE`] is ended. At most [`Limits::children`] live at a time: whoever needs one more ends an idle one of the party
+//! that has most, and where all are at work or have just begun it waits its turn (`turns.rs`).
 
 use crate::error::RenderError;
 use crate::process::{Allowance, Launch, Process};
 use crate::protocol::{Answer, Failure, Request};
-use crate::turns::{Party, Permit, Turns};
+use crate::turns::{Party, Permit, Turn, Turns};
 use ocr_confine::Fence;
 use ocr_document::{PageImage, PixelFormat, TextLayer};
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, Weak};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 /// Pages that a child draws before another takes its place.
@@ -101,11 +101,10 @@ struct Slot(Mutex<Option<Running>>);
 struct Running {
     // Dropped in this order: the child is gone before another may come.
     process: Process,
-    _permit: Permit,
+    permit: Permit,
     pages: u32,
-    drawn: u32,
     busy: Duration,
-    last_used: Instant,
+    turn: Turn,
 }
 
 const HELD: &str = "no thread panics while it holds this";
@@ -126,7 +125,7 @@ impl Renderer {
     }
 
     /// The same renderer for the documents of `party`. Parties share the children: who has fewest is served first, and
-    /// who has more gives one up after the page that it draws.
+    /// who has more gives one up after a turn of some pages.
     pub fn of(&self, party: &str) -> Self {
         Self {
             pool: self.pool.clone(),
@@ -203,7 +202,7 @@ impl Pool {
                 return Err(ended);
             }
             let is_full = self.turns.living() >= self.limits.children.max(1);
-            if !(is_full && self.end_idlest()) {
+            if !(is_full && place.is_next() && self.end_one_for(party)) {
                 std::thread::sleep(LOOK);
             }
         }
@@ -219,23 +218,22 @@ impl Pool {
         slots.all.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Ends the child that has been idle longest; whether there was one.
-    fn end_idlest(self: &Arc<Self>) -> bool {
-        let slots = self.slots();
-        let mut idlest: Option<(Instant, MutexGuard<'_, Option<Running>>)> = None;
+    /// Ends the idle child that can best be spared for one of `party`; whether there was one.
+    fn end_one_for(self: &Arc<Self>, party: &Party) -> bool {
+        let (slots, now) = (self.slots(), Instant::now());
+        let mut best = None;
         for slot in &slots {
             // One that is locked is at work, or waits as well.
             let Ok(guard) = slot.0.try_lock() else { continue };
-            if let Some(used) = guard.as_ref().map(|r| r.last_used)
-                && idlest.as_ref().is_none_or(|(least, _)| used < *least)
-            {
-                idlest = Some((used, guard));
+            let spare = guard.as_ref().and_then(|running| {
+                let owner = running.permit.party();
+                self.turns.spare(owner, &running.turn, party, now)
+            });
+            if spare.is_some() && best.as_ref().is_none_or(|(least, _)| spare > *least) {
+                best = Some((spare, guard));
             }
         }
-        match idlest {
-            Some((_, mut guard)) => guard.take().is_some(),
-            None => false,
-        }
+        best.is_some_and(|(_, mut guard)| guard.take().is_some())
     }
 
     /// Ends idle children from time to time, as long as there is a renderer; whether someone does.
@@ -255,7 +253,9 @@ impl Pool {
     fn end_idle(self: &Arc<Self>) {
         for slot in self.slots() {
             if let Ok(mut guard) = slot.0.try_lock()
-                && guard.as_ref().is_some_and(|r| r.last_used.elapsed() > IDLE)
+                && guard
+                    .as_ref()
+                    .is_some_and(|r| r.turn.rested(Instant::now()) > IDLE)
             {
                 *guard = None;
             }
@@ -301,7 +301,7 @@ impl Document {
     ) -> Result<PageImage, RenderError> {
         let request = Request::Render { page, width, height };
         self.with_child(allowance, |running, allowance| {
-            running.drawn += 1;
+            running.turn.draws();
             match running.process.ask(&request, allowance)? {
                 Answer::Image {
                     width: w,
@@ -339,7 +339,7 @@ impl Document {
         let half = self.pool.fence(0).cpu / 2;
         if place
             .as_ref()
-            .is_some_and(|r| r.drawn >= PAGES_A_CHILD || r.busy > half)
+            .is_some_and(|r| r.turn.pages() >= PAGES_A_CHILD || r.busy > half)
         {
             *place = None;
         }
@@ -354,7 +354,7 @@ impl Document {
         let done = running.and_then(|running| {
             let started = Instant::now();
             let done = work(running, allowance);
-            running.last_used = Instant::now();
+            running.turn.used(Instant::now());
             running.busy += started.elapsed();
             done
         });
@@ -366,7 +366,8 @@ impl Document {
             }
             _ => self.lost = 0,
         }
-        if self.pool.turns.is_wanted(&self.party) {
+        let has_had_its_turn = place.as_ref().is_some_and(|r| r.turn.is_over(Instant::now()));
+        if has_had_its_turn && self.pool.turns.is_wanted(&self.party) {
             *place = None;
         }
         done
@@ -381,11 +382,10 @@ impl Document {
         match process.open(self.password.as_deref(), len, &read_at, allowance)? {
             Answer::Opened { pages } => Ok(Running {
                 process,
-                _permit: permit,
+                permit,
                 pages,
-                drawn: 0,
                 busy: started.elapsed(),
-                last_used: Instant::now(),
+                turn: Turn::new(started, Instant::now()),
             }),
             other => Err(refusal(&process, other)),
         }

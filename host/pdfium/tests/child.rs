@@ -5,7 +5,9 @@
 
 mod pdfs;
 
-use ocr_pdfium::{Allowance, ChildOptions, Document, Launch, Limits, RenderError, Renderer, locate};
+use ocr_pdfium::{
+    Allowance, ChildOptions, Document, DocumentBytes, Launch, Limits, RenderError, Renderer, locate,
+};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -86,6 +88,10 @@ const TESTS: &[(&str, fn())] = &[
     (
         "nobody_keeps_all_children_for_itself",
         nobody_keeps_all_children_for_itself,
+    ),
+    (
+        "a_document_is_opened_anew_once_a_turn_and_not_for_each_page",
+        a_document_is_opened_anew_once_a_turn_and_not_for_each_page,
     ),
     ("nothing_is_left_behind", nothing_is_left_behind),
     (
@@ -385,6 +391,50 @@ fn nobody_keeps_all_children_for_itself() {
         }
         is_done.store(true, Ordering::SeqCst);
     });
+}
+
+/// A document that counts how often it is opened.
+struct Counted<'a>(Vec<u8>, &'a AtomicUsize);
+
+impl DocumentBytes for Counted<'_> {
+    fn len(&self) -> u64 {
+        DocumentBytes::len(&self.0)
+    }
+
+    fn read_at(&self, offset: u64, len: usize) -> std::io::Result<Vec<u8>> {
+        self.1.fetch_add(usize::from(offset == 0), Ordering::SeqCst);
+        self.0.read_at(offset, len)
+    }
+}
+
+fn a_document_is_opened_anew_once_a_turn_and_not_for_each_page() {
+    const PAGES: usize = 48;
+    let limits = Limits {
+        children: 2,
+        ..Limits::default()
+    };
+    let Some(renderer) = renderer(limits) else {
+        return;
+    };
+    static OPENED: AtomicUsize = AtomicUsize::new(0);
+    // Two have a party of their own, and two share one: five documents that never rest, and two children.
+    let parties = ["a", "b", "c", "d", "d"];
+    std::thread::scope(|scope| {
+        for party in parties {
+            let renderer = renderer.of(party);
+            scope.spawn(move || {
+                let bytes = Counted(pdfs::lines(&[party.into()]), &OPENED);
+                let mut document = renderer.open(Box::new(bytes), None, &minute()).unwrap();
+                for _ in 0..PAGES {
+                    assert!(darkest(&mut document, 0) < 128);
+                }
+            });
+        }
+    });
+    let opened = OPENED.load(Ordering::SeqCst);
+    println!("  {opened} times opened for {} pages", parties.len() * PAGES);
+    // 16 pages are a turn; where the machine is busy, time ends one earlier.
+    assert!(opened <= parties.len() * (1 + PAGES / 4), "{opened}");
 }
 
 fn children_take_turns() {
