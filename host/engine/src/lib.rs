@@ -14,6 +14,7 @@ mod region;
 mod scheduler;
 mod step_model;
 mod tenant;
+mod urgency;
 mod waiting;
 mod worker;
 
@@ -25,5 +26,6 @@ pub use region::RegionTask;
 pub use scheduler::{Change, Fill, Order, Scheduler, SequenceId, Step};
 pub use step_model::{Capacity, Entry, Part, Prefix, StepModel};
 pub use tenant::Tenant;
+pub use urgency::{PASSES, Urgency};
 pub use waiting::Waiting;
 pub use worker::{Engine, EngineHandle, Ticket};

@@ -73,6 +73,9 @@ struct Sequence {
     place: Place,
     /// When it was admitted, for pre-emption: the last goes first.
     admitted: u64,
+    /// Whether it was admitted before more urgent ones, because they had passed it by often enough: they do not pre-empt
+    /// it then, or it would never come to its end.
+    was_overdue: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,6 +149,7 @@ impl Scheduler {
             blocks: Vec::new(),
             place: Place::Waiting,
             admitted: 0,
+            was_overdue: false,
         };
         self.sequences.insert(id, sequence);
     }
@@ -273,11 +277,13 @@ impl Scheduler {
         if taken > 0 && self.blocks.free() < need + taken {
             return false;
         }
+        let was_overdue = self.waiting.is_overdue();
         self.waiting.pop();
         self.admissions += 1;
         let sequence = self.sequences.get_mut(&id).expect("who waits lives");
         sequence.place = Place::Filling { row, done: 0 };
         sequence.admitted = self.admissions;
+        sequence.was_overdue = was_overdue;
         self.rows[row] = Some(id);
         self.filling.push(id);
         true
@@ -317,8 +323,11 @@ impl Scheduler {
             !s.blocks.is_empty() && matches!(s.place, Place::Filling { .. } | Place::Decoding { .. })
         };
         let of = self.sequences.iter().filter(has_blocks);
-        of.min_by_key(|(_, s)| (s.order.tenant.priority, std::cmp::Reverse(s.admitted)))
-            .map(|(&id, _)| id)
+        let claim = |s: &Sequence| {
+            let last = std::cmp::Reverse(s.admitted);
+            (s.was_overdue, s.order.tenant.priority, last)
+        };
+        of.min_by_key(|(_, s)| claim(s)).map(|(&id, _)| id)
     }
 
     /// Takes a sequence's row and blocks; it waits at the head of its queue with what it has written.

@@ -9,7 +9,7 @@ pub struct Tenant {
     pub name: Arc<str>,
     /// Its share beside others of its priority, 1 or more.
     pub weight: u32,
-    /// Higher goes first.
+    /// Higher goes first, but for one time in a few ([`Urgency`](crate::Urgency)).
     pub priority: i32,
 }
 

@@ -1,7 +1,7 @@
-//! Who waits, and who is next: the highest priority first, within it the tenant that was served least for its weight,
-//! within that the first that came.
+//! Who waits, and who is next: the highest priority first (`urgency.rs` says when not), within it the tenant that was
+//! served least for its weight, within that the first that came.
 
-use crate::Tenant;
+use crate::{Tenant, Urgency};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 /// What waits in one class: a queue by tenant.
@@ -12,6 +12,7 @@ type Queues<T> = BTreeMap<String, VecDeque<T>>;
 pub struct Waiting<T> {
     /// By priority, the highest last.
     classes: BTreeMap<i32, Queues<T>>,
+    urgency: Urgency,
     /// What each tenant was given, by weight; only differences count.
     served: HashMap<String, u64>,
     /// What the last one that was taken had been given.
@@ -25,6 +26,7 @@ impl<T> Default for Waiting<T> {
     fn default() -> Self {
         Self {
             classes: BTreeMap::new(),
+            urgency: Urgency::default(),
             served: HashMap::new(),
             level: 0,
         }
@@ -73,7 +75,8 @@ impl<T> Waiting<T> {
     }
 
     fn next_key(&self) -> Option<(i32, String)> {
-        let (&priority, queues) = self.classes.last_key_value()?;
+        let priority = self.urgency.next(self.classes.keys().copied())?;
+        let queues = self.classes.get(&priority)?;
         let served = |tenant: &String| self.served.get(tenant).copied().unwrap_or(0);
         let tenant = queues.keys().min_by_key(|tenant| served(tenant))?;
         Some((priority, tenant.clone()))
@@ -85,9 +88,16 @@ impl<T> Waiting<T> {
         self.classes[&priority][&tenant].front()
     }
 
+    /// Whether who is next goes before the more urgent, because those have passed it by often enough.
+    pub fn is_overdue(&self) -> bool {
+        let most_urgent = self.classes.last_key_value().map(|(priority, _)| *priority);
+        self.urgency.next(self.classes.keys().copied()) != most_urgent
+    }
+
     /// Takes who is next.
     pub fn pop(&mut self) -> Option<T> {
         let (priority, tenant) = self.next_key()?;
+        self.urgency.taken(priority, self.classes.keys().copied());
         self.level = self.served.get(&tenant).copied().unwrap_or(0);
         let queues = self.classes.get_mut(&priority)?;
         let queue = queues.get_mut(&tenant)?;
@@ -120,6 +130,7 @@ impl<T> Waiting<T> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PASSES;
 
     #[test]
     fn tenants_share_whatever_the_length_of_their_queues() {
@@ -166,6 +177,30 @@ mod tests {
         waiting.push(&Tenant::named("c"), "c1", false);
         waiting.push(&b, "b3", false);
         assert_eq!((waiting.pop(), waiting.pop()), (Some("b3"), Some("c1")));
+    }
+
+    #[test]
+    fn an_endless_stream_of_urgent_items_lets_the_others_through() {
+        let urgent = Tenant {
+            priority: 1,
+            ..Tenant::named("urgent")
+        };
+        let mut waiting = Waiting::default();
+        (0..3).for_each(|n| waiting.push(&Tenant::named("patient"), ("patient", n), false));
+        let mut taken = Vec::new();
+        while taken.iter().filter(|(who, _)| *who == "patient").count() < 3 {
+            assert!(taken.len() < 4 * PASSES, "{taken:?}");
+            waiting.push(&urgent, ("urgent", taken.len()), false);
+            let is_overdue = waiting.is_overdue();
+            let next = waiting.pop().unwrap();
+            assert_eq!(is_overdue, next.0 == "patient");
+            taken.push(next);
+        }
+        let patient = (0..).map(|n| (PASSES + 1) * n + PASSES);
+        assert!(
+            patient.zip(0..3).all(|(at, n)| taken[at] == ("patient", n)),
+            "{taken:?}"
+        );
     }
 
     #[test]

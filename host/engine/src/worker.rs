@@ -296,6 +296,7 @@ fn failed(job: &PageJob, recognizer: &dyn Recognizer, error: &RecognizeError) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PASSES;
     use ocr_document::{PageImage, PixelFormat, Rect, SpanKind};
 
     /// Reads each page as its number; page 13 panics and page 99 never ends.
@@ -464,5 +465,58 @@ mod tests {
         let read = turns.read.lock().unwrap();
         let early = read[..30].iter().filter(|who| *who == "heavy").count();
         assert!((18..=22).contains(&early), "two of three: {read:?}");
+    }
+
+    #[test]
+    fn an_endless_stream_of_urgent_pages_lets_the_others_through() {
+        let (begin, begun) = channel();
+        let turns = Arc::new(Turns {
+            begin: Mutex::new(begun),
+            read: Mutex::default(),
+        });
+        let engine = Engine::start(turns.clone(), 1).unwrap();
+        let is_done = AtomicBool::new(false);
+        let of = |priority: i32, name: &str, number: u32| PageJob {
+            tenant: Tenant {
+                priority,
+                ..Tenant::named(name)
+            },
+            ..job(number)
+        };
+        let handle = engine.handle();
+        let waits = |name: &str| handle.queue.state().count.get(name).copied().unwrap_or(0);
+        let rest = || std::thread::sleep(Duration::from_millis(1));
+        std::thread::scope(|scope| {
+            // Its part of the queue is full whenever a page is chosen.
+            scope.spawn(|| {
+                let mut tickets = Vec::new();
+                while !is_done.load(Ordering::Relaxed) {
+                    tickets.push(engine.handle().submit(of(1, "urgent", 1)));
+                }
+            });
+            while waits("urgent") < QUEUE_PAGES {
+                rest();
+            }
+            let patient: Vec<Ticket> = (1..=2)
+                .map(|n| engine.handle().submit(of(0, "patient", n)))
+                .collect();
+            for read in 0..2 * PASSES + 4 {
+                while waits("urgent") < QUEUE_PAGES {
+                    rest();
+                }
+                begin.send(()).unwrap();
+                while turns.read.lock().unwrap().len() == read {
+                    rest();
+                }
+            }
+            is_done.store(true, Ordering::Relaxed);
+            // The rest is read without a sign.
+            drop(begin);
+            let numbers = patient.into_iter().map(|ticket| ticket.wait(|| false).unwrap());
+            assert_eq!(numbers.map(|page| page.info().number).collect::<Vec<_>>(), [1, 2]);
+        });
+        let read = turns.read.lock().unwrap();
+        let patient = read[..2 * PASSES + 4].iter().filter(|who| *who == "patient");
+        assert_eq!(patient.count(), 2, "{read:?}");
     }
 }

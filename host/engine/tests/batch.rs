@@ -332,6 +332,46 @@ fn sequences_that_reserve_their_blocks_never_make_room() {
 }
 
 #[test]
+fn an_endless_stream_of_urgent_sequences_lets_another_come_to_its_end() {
+    // Room for two urgent ones and half of the patient one, so that they make each other room.
+    let batch = start(EchoModel::new(capacity(20, 3)));
+    let urgent = Order {
+        tenant: Tenant {
+            priority: 1,
+            ..Tenant::named("urgent")
+        },
+        ..order("urgent", 20)
+    };
+    let prompt = |n: u32| -> Vec<u32> { (0..6).map(|at| n * 31 + at).collect() };
+    let submit = |n: u32| (n, batch.handle().submit(prompt(n), urgent.clone()));
+    let mut under_way: VecDeque<(u32, Writing)> = (0..8).map(submit).collect();
+    let patient = batch.handle().submit(vec![7; 10], order("patient", 40));
+    let (mut written, mut is_done, mut count) = (Vec::new(), false, 8);
+    while !is_done {
+        assert!(count < 150, "the patient one has {} tokens", written.len());
+        let (n, first) = under_way.pop_front().unwrap();
+        assert_eq!(listen(&first).unwrap(), expected(&prompt(n), 20), "sequence {n}");
+        under_way.push_back(submit(count));
+        count += 1;
+        while let Some(said) = patient.next(Duration::ZERO) {
+            match said {
+                Said::Token(token) => written.push(token),
+                Said::End => {
+                    is_done = true;
+                    break;
+                }
+                Said::Failed(why) => panic!("{why}"),
+            }
+        }
+    }
+    assert_eq!(written, expected(&[7; 10], 40));
+    println!(
+        "{count} urgent ones beside it, {} pre-emptions",
+        batch.handle().census().unwrap().preempted
+    );
+}
+
+#[test]
 fn five_hundred_sequences_with_cancellations_in_a_cache_for_three() {
     let mut model = EchoModel::new(capacity(48, 8));
     // Long enough for sequences to meet, on a machine that is slow to start their threads.

@@ -1,11 +1,11 @@
 //! How many bytes of pages may be alive at a time, over all documents of a run, and whose.
 //!
 //! Everyone has a place of its own for an ordinary page, so that nobody's large pages keep another's out. What does not go
-//! there takes of the room that all share: first the highest priority, then who has least of it for its weight, then who
-//! came first. In the shared room nobody passes the one who is next, so a large page is not kept waiting for ever by a stream of small
+//! there takes of the room that all share: first the highest priority (but for one time in a few: [`Urgency`]), then who has
+//! least of it for its weight, then who came first. In the shared room nobody passes the one who is next, so a large page is not kept waiting for ever by a stream of small
 //! ones of its priority.
 
-use ocr_engine::Tenant;
+use ocr_engine::{Tenant, Urgency};
 use std::collections::HashMap;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::time::Duration;
@@ -42,6 +42,7 @@ struct State {
     /// By name; those that hold nothing are not in it.
     tenants: HashMap<Arc<str>, Held>,
     waiting: Vec<Waiting>,
+    urgency: Urgency,
     /// How many have asked.
     asked: u64,
 }
@@ -102,6 +103,9 @@ impl PageBudget {
             let waited = self.0.freed.wait_timeout(state, LOOK);
             state = waited.expect("no thread panics while it counts").0;
         };
+        if is_own == Some(false) {
+            state.passes(tenant.priority);
+        }
         state.waiting.retain(|waiting| waiting.order != order);
         // Whoever was behind it may be next.
         self.0.freed.notify_all();
@@ -138,16 +142,24 @@ impl State {
         (fits && self.next() == Some(order)).then_some(false)
     }
 
+    /// One of `priority` has got room, and the others that wait have not.
+    fn passes(&mut self, priority: i32) {
+        let priorities = self.waiting.iter().map(|waiting| waiting.tenant.priority);
+        self.urgency.taken(priority, priorities);
+    }
+
     /// Who is next in the room of all.
     fn next(&self) -> Option<u64> {
         let claim = |waiting: &Waiting| {
             let tenant = &waiting.tenant;
             let held = self.tenants.get(&tenant.name).map_or(0, |held| held.shared);
-            let priority = std::cmp::Reverse(tenant.priority);
-            (priority, held / u64::from(tenant.weight.max(1)), waiting.order)
+            (held / u64::from(tenant.weight.max(1)), waiting.order)
         };
+        let priorities = self.waiting.iter().map(|waiting| waiting.tenant.priority);
+        let priority = self.urgency.next(priorities)?;
         self.waiting
             .iter()
+            .filter(|waiting| waiting.tenant.priority == priority)
             .min_by_key(|waiting| claim(waiting))
             .map(|next| next.order)
     }
@@ -174,6 +186,7 @@ impl Drop for Share {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ocr_engine::PASSES;
 
     /// More than fits in a tenant's own place.
     const LARGE: u64 = 40 << 20;
@@ -237,6 +250,31 @@ mod tests {
             "nobody waits any more"
         );
         drop((held, theirs));
+        assert!(idle(&budget));
+    }
+
+    #[test]
+    fn an_endless_stream_of_urgent_pages_lets_the_others_through() {
+        let urgent = Tenant {
+            priority: 1,
+            ..Tenant::named("urgent")
+        };
+        let (budget, patient) = (PageBudget::new(1), Tenant::named("patient"));
+        let mut held = budget.take(&urgent, PAGE_BYTES, || true).unwrap();
+        let waiting = waits(&budget, &patient, PAGE_BYTES);
+        // Before one is done the next one waits, and there is room for one.
+        for _ in 0..PASSES {
+            let next = waits(&budget, &urgent, PAGE_BYTES);
+            drop(held);
+            held = next.join().unwrap();
+            assert!(!waiting.is_finished());
+        }
+        let next = waits(&budget, &urgent, PAGE_BYTES);
+        drop(held);
+        let theirs = waiting.join().unwrap();
+        assert!(!next.is_finished());
+        drop(theirs);
+        drop(next.join().unwrap());
         assert!(idle(&budget));
     }
 

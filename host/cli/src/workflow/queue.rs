@@ -1,11 +1,11 @@
-//! Documents that wait, a lane for each tenant, and which is next: of the most urgent lanes the one with the fewest
-//! documents under way for its weight, among those the one that had the fewest pages read while it had documents.
+//! Documents that wait, a lane for each tenant, and which is next: of the most urgent lanes (but for one time in a few:
+//! [`Urgency`]) the one with the fewest documents under way for its weight, among those the one that had the fewest pages read while it had documents.
 //!
 //! Pages are shared in the engine's own queue; here it is seen to that every tenant has documents under way at all. Time
 //! without documents is no credit: who comes back starts level with the others, as in the engine's queue.
 
 use crate::inputs::Input;
-use ocr_engine::Tenant;
+use ocr_engine::{Tenant, Urgency};
 use ocr_pipeline::DocumentReport;
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -35,6 +35,7 @@ pub struct Queue {
 
 struct State {
     lanes: Vec<Lane>,
+    urgency: Urgency,
     is_closed: bool,
     /// Whether nothing is handed out for now.
     is_held: bool,
@@ -66,6 +67,7 @@ impl Queue {
         Self {
             state: Mutex::new(State {
                 lanes: tenants.into_iter().map(lane).collect(),
+                urgency: Urgency::default(),
                 is_closed: false,
                 is_held: false,
             }),
@@ -134,6 +136,7 @@ impl Queue {
             if !state.is_held
                 && let Some(at) = state.next(self.at_a_time)
             {
+                state.takes(at, self.at_a_time);
                 let lane = &mut state.lanes[at];
                 let (order, document) = lane.waiting.pop_front()?;
                 lane.under_way += 1;
@@ -192,6 +195,11 @@ impl Queue {
 }
 
 impl Lane {
+    /// Whether a document may be taken.
+    fn may(&self, at_a_time: usize) -> bool {
+        !self.waiting.is_empty() && self.under_way < at_a_time
+    }
+
     fn is_idle(&self) -> bool {
         self.waiting.is_empty() && self.under_way == 0
     }
@@ -222,14 +230,26 @@ impl State {
     }
 
     fn next(&self, at_a_time: usize) -> Option<usize> {
-        let may = |lane: &Lane| !lane.waiting.is_empty() && lane.under_way < at_a_time;
-        let lanes = self.lanes.iter().enumerate().filter(|(_, lane)| may(lane));
+        let priority = self.urgency.next(self.priorities(at_a_time))?;
+        let is_of_it = |lane: &Lane| lane.may(at_a_time) && lane.tenant.priority == priority;
+        let lanes = self.lanes.iter().enumerate().filter(|(_, lane)| is_of_it(lane));
         let claim = |lane: &Lane| {
             let weight = u64::from(lane.tenant.weight.max(1));
-            let priority = std::cmp::Reverse(lane.tenant.priority);
-            (priority, lane.under_way as u64 * PAGE / weight, lane.served)
+            (lane.under_way as u64 * PAGE / weight, lane.served)
         };
         lanes.min_by_key(|(_, lane)| claim(lane)).map(|(at, _)| at)
+    }
+
+    /// A document of lane `at` is taken, and those of the others that might be are not.
+    fn takes(&mut self, at: usize, at_a_time: usize) {
+        let priorities: Vec<i32> = self.priorities(at_a_time).collect();
+        self.urgency.taken(self.lanes[at].tenant.priority, priorities);
+    }
+
+    /// Priorities of the lanes that may have a document taken.
+    fn priorities(&self, at_a_time: usize) -> impl Iterator<Item = i32> {
+        let lanes = self.lanes.iter().filter(move |lane| lane.may(at_a_time));
+        lanes.map(|lane| lane.tenant.priority)
     }
 }
 
@@ -237,6 +257,7 @@ impl State {
 mod tests {
     use super::*;
     use crate::inputs;
+    use ocr_engine::PASSES;
     use ocr_pipeline::Failure;
 
     fn filled(tenants: &[Tenant], each: usize) -> Queue {
@@ -302,6 +323,22 @@ mod tests {
         push(1, 4);
         let taken: Vec<usize> = (0..8).map(|_| read(&queue)).collect();
         assert!(taken.windows(3).all(|three| three != [0, 0, 0]), "{taken:?}");
+    }
+
+    #[test]
+    fn an_endless_stream_of_urgent_documents_lets_the_others_through() {
+        let urgent = Tenant {
+            priority: 1,
+            ..Tenant::named("urgent")
+        };
+        let queue = filled(&[Tenant::named("patient"), urgent], 3 * PASSES);
+        let taken: Vec<usize> = (0..2 * (PASSES + 1)).map(|_| read(&queue)).collect();
+        for part in taken.chunks(PASSES + 1) {
+            assert!(
+                part[..PASSES].iter().all(|lane| *lane == 1) && part[PASSES] == 0,
+                "{taken:?}"
+            );
+        }
     }
 
     #[test]
