@@ -2,7 +2,7 @@
 
 mod plugin_support;
 
-use plugin_support::{component, hello, hello_with, refused, run};
+use plugin_support::{component, hello, hello_with, ocr_host, refused, run};
 use serde_json::Value;
 
 const MANIFEST: &str = r#"{"id":"mine","version":"1.0.0","world":"output-formatter","wit":"0.1.0","extensions":["txt"],"media-types":["a/b"]}"#;
@@ -286,4 +286,87 @@ fn inspect_tells_what_a_plugin_is_asks_for_and_gets() {
         1,
         &["did you mean `html-out`?"],
     );
+}
+
+/// The hello formatter with a module of one long function, which nobody calls.
+#[cfg(target_os = "linux")]
+fn heavy() -> Vec<u8> {
+    let steps =
+        "(local.set 0 (i32.mul (i32.add (local.get 0) (i32.const 77)) (local.get 0)))".repeat(300_000);
+    let module = wat::parse_str(format!(
+        "(module (func (param i32) (result i32) {steps} (local.get 0)))"
+    ));
+    let module = module.unwrap();
+    let mut bytes = std::fs::read(hello()).unwrap();
+    bytes.push(1);
+    let mut size = module.len();
+    while size > 0x7f {
+        bytes.push(size as u8 | 0x80);
+        size >>= 7;
+    }
+    bytes.push(size as u8);
+    bytes.extend(module);
+    bytes
+}
+
+/// What processes have that `parent` started, KiB: memory that they can write, and what of it is there.
+#[cfg(target_os = "linux")]
+fn memory_of_children(parent: u32) -> Vec<(u64, u64)> {
+    let tasks = std::fs::read_dir(format!("/proc/{parent}/task"))
+        .into_iter()
+        .flatten();
+    let children = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("children")).ok());
+    let children: Vec<String> = children
+        .flat_map(|all| all.split_whitespace().map(String::from).collect::<Vec<_>>())
+        .collect();
+    let memory = |child: &String| {
+        let status = std::fs::read_to_string(format!("/proc/{child}/status")).ok()?;
+        let kib = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()
+        };
+        Some((kib("VmData:")?, kib("RssAnon:")?))
+    };
+    children.iter().filter_map(memory).collect()
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn compiling_takes_as_much_memory_as_its_limit_says() {
+    const LIMIT_MIB: u64 = 96;
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("heavy.wasm"), heavy()).unwrap();
+    let receipt = plugin_support::example("receipt.png");
+    let limit = format!("compile-memory={LIMIT_MIB}MiB");
+    let arguments = [
+        "--to",
+        "./heavy.wasm",
+        "-o",
+        "out",
+        "--plugin-limit",
+        &limit,
+        &receipt,
+    ];
+    let mut child = ocr_host(folder.path(), &arguments)
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut writable, mut there) = (0, 0);
+    let status = loop {
+        for (data, anonymous) in memory_of_children(child.id()) {
+            (writable, there) = (writable.max(data), there.max(anonymous));
+        }
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(1));
+    };
+    let said = std::io::read_to_string(child.stderr.take().unwrap()).unwrap();
+    let reached = format!("limit `compile-memory` of {LIMIT_MIB} MiB");
+    assert!(!status.success() && said.contains(&reached), "{said}");
+    println!("{} KiB can be written, {} KiB are there", writable, there);
+    // Beyond what it has when it begins, which is less than 20 MiB. What it is refused may be a large piece.
+    assert!(writable <= (LIMIT_MIB + 20) << 10, "{writable} KiB");
+    assert!(writable >= (LIMIT_MIB - LIMIT_MIB / 4) << 10, "{writable} KiB");
+    assert!(there > LIMIT_MIB << 9, "{there} KiB");
 }

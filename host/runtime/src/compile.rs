@@ -2,7 +2,7 @@
 //!
 //! A component of a few kilobytes can keep a compiler at work for hours, and what goes wrong inside a compiler should not
 //! go wrong inside the host. The child is the running file itself, called with arguments that lead to [`compile_child`].
-//! It gets an empty environment, starts its threads, confines itself (`ocr-confine`: memory, processor time, no files, no
+//! It gets an environment with nothing of this one's, starts its threads, confines itself (`ocr-confine`: memory, processor time, no files, no
 //! processes, and where the system knows it a list of system calls), and only then reads the component from standard
 //! input; it writes code to standard output. The parent looks at the clock and kills.
 //!
@@ -24,6 +24,14 @@ const CODE_BYTES: u64 = 1 << 30;
 
 /// Most bytes that are read of what the child complains.
 const COMPLAINT_BYTES: u64 = 16 << 10;
+
+/// Has the program's allocator ask the system for memory when it needs it, and not for a gibibyte ahead, page by page:
+/// what it has set apart already would be no memory that the limit counts. Taken up by mimalloc; other allocators know
+/// nothing of it and do so anyway.
+const COUNTED: [(&str, &str); 2] = [
+    ("MIMALLOC_ARENA_EAGER_COMMIT", "0"),
+    ("MIMALLOC_PAGE_COMMIT_ON_DEMAND", "1"),
+];
 
 /// Address space beyond the memory that it may use: what allocators reserve ahead for each thread.
 const RESERVED_BYTES: u64 = 1536 << 20;
@@ -108,6 +116,7 @@ impl CompileChild {
             .arg(limits.compile_time.as_secs().max(1).to_string())
             .arg(limits.compile_memory.to_string())
             .env_clear()
+            .envs(COUNTED)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());

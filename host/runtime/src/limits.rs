@@ -50,7 +50,8 @@ pub struct Limits {
     /// Time that compiling a plugin may take which the program did not bring along. Python's 18 MB take 11 s of a
     /// core and 350 MiB. Like the stack, the same for all plugins of a [`Runtime`](crate::Runtime).
     pub compile_time: Duration,
-    /// Memory that compiling it may take, bytes.
+    /// Memory that compiling it may take, bytes: what the compiler's process can write beyond the some 10 MB that it has
+    /// when it begins.
     pub compile_memory: u64,
     /// Regions that the engine reads again for one document.
     pub gpu: u64,
