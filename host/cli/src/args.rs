@@ -71,7 +71,7 @@ pub struct ConvertArgs {
     /// Files, folders, glob patterns, or - for standard input
     #[arg(value_name = "INPUT")]
     pub inputs: Vec<String>,
-    /// Folder for the output; without it, one document goes to standard output. `a.pdf` becomes `a.md`, or `a.pdf.md`
+    /// Folder for the output; without it, or by -, one document goes to standard output. `a.pdf` becomes `a.md`, or `a.pdf.md`
     /// where two inputs share the name or it is `report`, as the run's own report.json is called
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,

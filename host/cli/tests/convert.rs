@@ -178,6 +178,22 @@ fn a_report_becomes_markdown_on_standard_output() {
 }
 
 #[test]
+fn a_dash_is_standard_output_whatever_a_file_says() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("ocr-host.toml"), "output = \"out\"\n").unwrap();
+    let receipt = example("receipt.png");
+    let ran = run_in(folder.path(), &[&receipt, "-o", "-", "--to", "text"]);
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    assert!(ran.out.contains("LANTERN BAKERY"), "{}", ran.out);
+    let left = std::fs::read_dir(folder.path()).unwrap();
+    let left: Vec<_> = left.map(|entry| entry.unwrap().file_name()).collect();
+    assert!(!left.iter().any(|name| name == "out" || name == "-"), "{left:?}");
+
+    let several = run_in(folder.path(), &[&receipt, &example("scan.jpg"), "-o", "-"]);
+    assert_eq!(several.code, 2, "{}", several.err);
+}
+
+#[test]
 fn three_formats_are_written_from_one_reading() {
     let folder = tempfile::tempdir().unwrap();
     let ran = run_in(

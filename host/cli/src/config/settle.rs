@@ -113,6 +113,8 @@ pub fn settle(
         |error: clap::Error| Failed::new(Exit::Config, error.to_string().trim_start_matches("error: "));
     let matches = command().try_get_matches_from(line).map_err(wrong)?;
     let mut args = ConvertArgs::from_arg_matches(&matches).map_err(wrong)?;
+    // As for inputs; a folder of that name is `./-`.
+    args.output = args.output.filter(|output| output != "-");
     args.inputs = given
         .get_many("inputs")
         .map(|inputs| inputs.cloned().collect())

@@ -92,6 +92,8 @@ impl ScriptProject {
         };
         let mut sources = Sources::new();
         sources.add("tool", tool.version.as_bytes());
+        // What is done with a component once the tool has made it: one of before is made anew.
+        sources.add("finish", b"linked");
         sources.add("entry", self.entry.as_bytes());
         sources.add(
             "manifest",
