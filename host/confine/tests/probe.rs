@@ -20,9 +20,11 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     match &arguments[..] {
         [probe, what] if probe == "probe" => self::probe(what),
+        [free, what] if free == "unconfined" => end(memory::is_made_code(what)),
         _ if arguments.iter().any(|a| a == "--list") => println!("probe: test"),
         _ => {
             what_is_not_needed_is_refused_or_ends_it();
+            memory_can_not_be_made_code();
             what_is_needed_goes_on();
             memory_and_time_are_bounded();
             println!("test result: ok");
@@ -88,8 +90,13 @@ fn probe(what: &str) {
             }
             true
         }
-        other => panic!("no probe {other}"),
+        "constant" => memory::is_made_constant(),
+        what => memory::is_made_code(what),
     };
+    end(done);
+}
+
+fn end(done: bool) {
     std::process::exit(if done { DONE } else { REFUSED });
 }
 
@@ -98,10 +105,103 @@ fn signal(to: i32) -> bool {
     nix::sys::signal::kill(nix::unistd::Pid::from_raw(to), nix::sys::signal::Signal::SIGCONT).is_ok()
 }
 
+/// Each way to memory that can be run as code.
+const CODE: [&str; 5] = [
+    "mapped-code",
+    "mapped-writable-code",
+    "data-made-code",
+    "data-made-code-by-key",
+    "all-that-is-read-is-code",
+];
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod memory {
+    use libc::{MAP_ANONYMOUS, MAP_PRIVATE, PROT_EXEC, PROT_READ, PROT_WRITE};
+
+    /// Bytes of the smallest piece that has rights of its own, on every such processor.
+    const PIECE: usize = 65_536;
+
+    /// Tries one of the ways in `CODE`.
+    pub fn is_made_code(how: &str) -> bool {
+        match how {
+            "mapped-code" => fresh(PROT_READ | PROT_EXEC).is_some(),
+            "mapped-writable-code" => fresh(PROT_READ | PROT_WRITE | PROT_EXEC).is_some(),
+            "data-made-code" => changed(libc::SYS_mprotect, PROT_READ | PROT_EXEC),
+            "data-made-code-by-key" => changed(libc::SYS_pkey_mprotect, PROT_READ | PROT_EXEC),
+            // SAFETY: it changes how later mappings are made, and this process ends without one.
+            "all-that-is-read-is-code" => unsafe { libc::personality(libc::READ_IMPLIES_EXEC as _) != -1 },
+            other => panic!("no probe {other}"),
+        }
+    }
+
+    /// Makes memory that is written to read-only, as allocators and compilers do.
+    pub fn is_made_constant() -> bool {
+        changed(libc::SYS_mprotect, PROT_READ)
+    }
+
+    /// Memory with these rights that nobody else has.
+    fn fresh(rights: i32) -> Option<*mut libc::c_void> {
+        // SAFETY: no address is named, so nothing that is there is replaced.
+        let piece = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                PIECE,
+                rights,
+                MAP_PRIVATE | MAP_ANONYMOUS,
+                -1,
+                0,
+            )
+        };
+        (piece != libc::MAP_FAILED).then_some(piece)
+    }
+
+    /// Whether memory that can be written gets other rights by this call; the last argument is no key at all.
+    fn changed(call: libc::c_long, rights: i32) -> bool {
+        let piece = fresh(PROT_READ | PROT_WRITE).expect("there is memory");
+        // SAFETY: the memory is this function's own, and nobody reads, writes or runs it.
+        unsafe { libc::syscall(call, piece, PIECE, rights, -1) == 0 }
+    }
+}
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+mod memory {
+    pub fn is_made_code(how: &str) -> bool {
+        panic!("no probe {how}")
+    }
+
+    pub fn is_made_constant() -> bool {
+        true
+    }
+}
+
 fn run(what: &str) -> ExitStatus {
+    run_as("probe", what)
+}
+
+fn run_as(how: &str, what: &str) -> ExitStatus {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["probe", what]).stdout(Stdio::null());
+    command.args([how, what]).stdout(Stdio::null());
     command.stderr(Stdio::null()).status().unwrap()
+}
+
+/// The compiler's child hands its code on as bytes, so neither child ever needs it.
+fn memory_can_not_be_made_code() {
+    if !FILTERS_SYSTEM_CALLS {
+        return println!("skipped: system calls are not filtered on this system");
+    }
+    for what in CODE {
+        let free = run_as("unconfined", what);
+        if free.code() != Some(DONE) {
+            println!("skipped: {what} is refused on this system to everybody ({free})");
+            continue;
+        }
+        let status = run(what);
+        if cfg!(target_arch = "x86_64") {
+            assert!(in_words(status).contains("SIGSYS"), "{what}: {status}");
+        } else {
+            assert_eq!(status.code(), Some(REFUSED), "{what}: {status}");
+        }
+    }
 }
 
 fn what_is_not_needed_is_refused_or_ends_it() {
@@ -143,6 +243,7 @@ fn what_is_needed_goes_on() {
         "hash",
         "wait",
         "write-pipe",
+        "constant",
     ] {
         let status = run(what);
         assert_eq!(status.code(), Some(DONE), "{what}: {status}");
