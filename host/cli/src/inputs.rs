@@ -1,6 +1,7 @@
 //! From what the user typed to the documents to be read: folders are walked, patterns expanded, names made unique.
 
 use crate::exit::{Exit, Failed};
+use ocr_pipeline::Failure;
 use ocr_runtime::{PARTIAL, SIDE, Source};
 use std::collections::{HashMap, HashSet};
 use std::io::Read;
@@ -27,7 +28,12 @@ pub struct Input {
 enum From {
     Stdin,
     File(PathBuf),
+    /// A folder or pattern that has no documents, or can't be looked into, and why.
+    Nothing(PathBuf, Failure),
 }
+
+/// The code of folders and patterns without documents.
+const EMPTY: &str = "no-documents";
 
 /// Extensions of files that hold one picture.
 const IMAGES: [&str; 6] = ["png", "jpg", "jpeg", "webp", "bmp", "gif"];
@@ -45,8 +51,16 @@ impl Input {
     /// Where it lies; standard input lies nowhere.
     pub fn path(&self) -> Option<&Path> {
         match &self.from {
-            From::Stdin => None,
+            From::Stdin | From::Nothing(..) => None,
             From::File(path) => Some(path),
+        }
+    }
+
+    /// Why there is nothing to be read: it stands for a folder or a pattern without documents.
+    pub fn nothing(&self) -> Option<&Failure> {
+        match &self.from {
+            From::Nothing(_, why) => Some(why),
+            From::Stdin | From::File(_) => None,
         }
     }
 
@@ -57,7 +71,7 @@ impl Input {
                 let inside = path.strip_prefix(&self.root).unwrap_or(path);
                 Source::open_below(&self.root, inside)
             }
-            From::Stdin => self.open(),
+            From::Stdin | From::Nothing(..) => self.open(),
         }
     }
 
@@ -65,6 +79,7 @@ impl Input {
     pub fn open(&self) -> std::io::Result<Source> {
         match &self.from {
             From::File(path) => Source::open(path),
+            From::Nothing(_, why) => Err(std::io::Error::other(why.message.as_str())),
             From::Stdin => {
                 let mut bytes = Vec::new();
                 std::io::stdin()
@@ -84,8 +99,30 @@ impl Input {
     }
 }
 
+/// How many documents there are to be read.
+pub fn count(inputs: &[Input]) -> usize {
+    inputs.iter().filter(|input| input.nothing().is_none()).count()
+}
+
+/// Refuses a run that has nothing to read at all.
+pub fn check_some<'a>(inputs: impl IntoIterator<Item = &'a Input>) -> Result<(), Failed> {
+    let (mut all, mut exit) = (Vec::new(), Exit::Input);
+    for input in inputs {
+        let Some(why) = input.nothing() else { return Ok(()) };
+        if why.code != EMPTY {
+            exit = Exit::FileAccess;
+        }
+        all.push(format!("{}: {}", input.shown, why.message));
+    }
+    match all[..] {
+        [] => Ok(()),
+        _ => Err(Failed::new(exit, all.join("; "))),
+    }
+}
+
 /// All documents that `typed` means, in order. Folders give the files in them whose extension is in `extensions`; what
-/// an earlier run has written, into `output` or beside its inputs, is none of them.
+/// an earlier run has written, into `output` or beside its inputs, is none of them. One that has none, or can't be looked
+/// into, is told of among the others and does not end the run ([`Input::nothing`]).
 pub fn expand(typed: &[String], extensions: &[String], output: Option<&Path>) -> Result<Vec<Input>, Failed> {
     let mut found: Vec<Found> = Vec::new();
     let output = output.and_then(|o| o.canonicalize().ok());
@@ -104,27 +141,19 @@ pub fn expand(typed: &[String], extensions: &[String], output: Option<&Path>) ->
                 folder: PathBuf::new(),
             });
         } else if path.is_dir() {
-            let mut files = Vec::new();
-            walk(&path, Path::new(""), extensions, output.as_deref(), &mut files)
-                .map_err(|e| Failed::new(Exit::FileAccess, format!("{text}: {e}")))?;
-            if files.is_empty() {
-                let known = extensions.join(", ");
-                return Err(Failed::new(
-                    Exit::Input,
-                    format!("{text}: no documents in this folder ({known})"),
-                ));
+            let before = found.len();
+            walk(&path, Path::new(""), extensions, output.as_deref(), &mut found);
+            if found.len() == before {
+                let why = format!("no documents in this folder ({})", extensions.join(", "));
+                found.push(Found::nothing(path, EMPTY, why));
             }
-            found.extend(files.into_iter().map(|(file, folder)| Found {
-                from: From::File(file),
-                root: path.clone(),
-                folder,
-            }));
         } else if !path.exists() && text.contains(['*', '?', '[']) {
             let matches =
                 glob::glob(text).map_err(|e| Failed::new(Exit::Arguments, format!("{text}: {e}")))?;
             let files: Vec<PathBuf> = matches.flatten().filter(|p| p.is_file()).collect();
             if files.is_empty() {
-                return Err(Failed::new(Exit::Input, format!("{text}: nothing matches")));
+                found.push(Found::nothing(path, EMPTY, "nothing matches".into()));
+                continue;
             }
             let root = before_pattern(&path);
             found.extend(files.into_iter().map(|file| Found::file(file, root.clone())));
@@ -153,6 +182,14 @@ impl Found {
             folder: PathBuf::new(),
         }
     }
+
+    fn nothing(path: PathBuf, code: &str, why: String) -> Self {
+        Self {
+            from: From::Nothing(path, Failure::new(code, why)),
+            root: PathBuf::new(),
+            folder: PathBuf::new(),
+        }
+    }
 }
 
 /// The folder of a pattern that was typed in full.
@@ -163,19 +200,22 @@ fn before_pattern(pattern: &Path) -> PathBuf {
     parts.take_while(is_typed).collect()
 }
 
-/// Files below `folder`, sorted, with their folder relative to where the walk began. Links to folders are not
-/// followed, so a walk ends.
-fn walk(
-    root: &Path,
-    below: &Path,
-    extensions: &[String],
-    output: Option<&Path>,
-    found: &mut Vec<(PathBuf, PathBuf)>,
-) -> std::io::Result<()> {
-    let mut entries = std::fs::read_dir(root.join(below))?.collect::<std::io::Result<Vec<_>>>()?;
-    entries.sort_by_key(std::fs::DirEntry::file_name);
-    for entry in entries {
-        let (kind, path) = (entry.file_type()?, entry.path());
+/// Files of the folder `below` in `root`, sorted. Links to folders are not followed, so a walk ends.
+fn walk(root: &Path, below: &Path, extensions: &[String], output: Option<&Path>, found: &mut Vec<Found>) {
+    let read = || -> std::io::Result<Vec<_>> {
+        let entries = std::fs::read_dir(root.join(below))?.map(|entry| {
+            let entry = entry?;
+            Ok((entry.file_type()?, entry))
+        });
+        entries.collect()
+    };
+    let mut entries = match read() {
+        Ok(entries) => entries,
+        Err(e) => return found.push(Found::nothing(root.join(below), "unreadable", e.to_string())),
+    };
+    entries.sort_by_key(|(_, entry)| entry.file_name());
+    for (kind, entry) in entries {
+        let path = entry.path();
         if entry.file_name().to_string_lossy().starts_with('.') {
             continue;
         }
@@ -184,16 +224,19 @@ fn walk(
             let name = name.to_string_lossy();
             let ours = name.ends_with(SIDE) || name.ends_with(PARTIAL);
             if !ours && path.canonicalize().ok().as_deref() != output {
-                walk(root, &below.join(entry.file_name()), extensions, output, found)?;
+                walk(root, &below.join(entry.file_name()), extensions, output, found);
             }
         } else if path
             .extension()
             .is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known)))
         {
-            found.push((path, below.to_owned()));
+            found.push(Found {
+                from: From::File(path),
+                root: root.to_owned(),
+                folder: below.to_owned(),
+            });
         }
     }
-    Ok(())
 }
 
 /// The run's own report lies beside the documents' files, so no document may be called like it.
@@ -203,23 +246,36 @@ const RESERVED: &str = "report";
 fn name(found: Vec<Found>) -> Vec<Input> {
     let text =
         |part: Option<&std::ffi::OsStr>| part.map_or("document".into(), |p| p.to_string_lossy().into_owned());
+    // What has no documents writes nothing and takes no name.
     let stem = |from: &From| match from {
-        From::Stdin => "stdin".to_owned(),
-        From::File(path) => text(path.file_stem()),
+        From::Stdin => Some("stdin".to_owned()),
+        From::File(path) => Some(text(path.file_stem())),
+        From::Nothing(..) => None,
     };
     let key = |folder: &Path, name: &str| (folder.to_owned(), name.to_lowercase());
     let mut stems: HashMap<_, u32> = HashMap::new();
     for Found { from, folder, .. } in &found {
-        *stems.entry(key(folder, &stem(from))).or_default() += 1;
+        if let Some(stem) = stem(from) {
+            *stems.entry(key(folder, &stem)).or_default() += 1;
+        }
     }
     let mut taken = HashSet::new();
     let mut inputs = Vec::new();
     for Found { from, root, folder } in found {
         let shown = match &from {
             From::Stdin => "standard input".to_owned(),
-            From::File(path) => path.display().to_string(),
+            From::File(path) | From::Nothing(path, _) => path.display().to_string(),
         };
-        let mut name = stem(&from);
+        let Some(mut name) = stem(&from) else {
+            inputs.push(Input {
+                shown,
+                from,
+                root,
+                folder,
+                name: String::new(),
+            });
+            continue;
+        };
         let reserved = folder.as_os_str().is_empty() && name.eq_ignore_ascii_case(RESERVED);
         if let (From::File(path), true) = (&from, reserved || stems[&key(&folder, &name)] > 1) {
             name = text(path.file_name());
@@ -301,9 +357,43 @@ mod tests {
             let found = expand(&[here.into()], &["rs".into()], None).unwrap();
             assert!(found.iter().all(|input| input.open_below().is_ok()), "{here}");
         }
+    }
+
+    #[test]
+    fn what_has_no_documents_stands_among_the_others_and_takes_no_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::create_dir(path("a")).unwrap();
+        std::fs::write(path("b.pdf"), "x").unwrap();
+        let typed = [path("a"), path("b.pdf"), path("no*where"), path("a.pdf")];
+        let inputs = expand(&typed, &["pdf".into(), "png".into()], None).unwrap();
+        let seen: Vec<_> = inputs
+            .iter()
+            .map(|i| (i.name.as_str(), i.nothing().map(|why| why.message.as_str())))
+            .collect();
         assert_eq!(
-            expand(&["no*where".into()], &[], None).unwrap_err().exit,
-            Exit::Input
+            seen,
+            [
+                ("", Some("no documents in this folder (pdf, png)")),
+                ("b", None),
+                ("", Some("nothing matches")),
+                ("a", None)
+            ]
         );
+        assert_eq!(count(&inputs), 2);
+        assert!(check_some(&inputs).is_ok());
+        let refused = check_some([&inputs[0], &inputs[2]]).unwrap_err();
+        let why = format!("{:#}", refused.error);
+        assert_eq!(refused.exit, Exit::Input);
+        assert!(
+            why.contains("/a: no documents") && why.contains("no*where: nothing"),
+            "{why}"
+        );
+        // What can't be looked into is told of as well, and is another error where it is all.
+        let mut found = vec![];
+        walk(&folder.path().join("gone"), Path::new(""), &[], None, &mut found);
+        let unread = name(found);
+        assert_eq!(unread[0].nothing().unwrap().code, "unreadable");
+        assert_eq!(check_some(&unread).unwrap_err().exit, Exit::FileAccess);
     }
 }

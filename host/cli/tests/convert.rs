@@ -863,6 +863,38 @@ fn one_bad_file_never_stops_the_others() {
 }
 
 #[test]
+fn a_folder_without_documents_never_stops_the_others() {
+    let folder = folder_with(&[("a.pdf", &pages(&["All is well"]))]);
+    std::fs::create_dir(folder.path().join("none")).unwrap();
+    let ran = run_in(folder.path(), &["none", "a.pdf", "no*where", "-o", "out"]);
+    assert_eq!(ran.code, 21, "{}", ran.err);
+    for told in [
+        "error: none: no documents in this folder (",
+        "error: no*where: nothing matches\n",
+    ] {
+        assert!(ran.err.contains(told), "{told}: {}", ran.err);
+    }
+    let out = folder.path().join("out");
+    let text = std::fs::read_to_string(out.join("a.md")).unwrap();
+    assert!(text.contains("All is well"), "{text}");
+    let report = report(&out);
+    let documents = report["documents"].as_array().unwrap();
+    let statuses: Vec<&str> = documents.iter().map(|d| d["status"].as_str().unwrap()).collect();
+    assert_eq!(statuses, ["failure", "success", "failure"]);
+    assert_eq!(documents[0]["errors"][0]["code"], "no-documents");
+    // It is no second document that standard output has no room for.
+    let ran = run_in(folder.path(), &["none", "a.pdf"]);
+    assert_eq!(ran.code, 21, "{}", ran.err);
+    assert!(ran.out.contains("All is well") && ran.err.contains("error: none: no documents"));
+    for nothing in [&["none", "-o", "out2"][..], &["none", "no*where", "-o", "out2"]] {
+        let ran = run_in(folder.path(), nothing);
+        assert_eq!(ran.code, 2, "{}", ran.err);
+        assert!(ran.err.starts_with("error: none: no documents"), "{}", ran.err);
+    }
+    assert!(!folder.path().join("out2").exists());
+}
+
+#[test]
 fn a_crashing_plugin_costs_its_own_output_alone() {
     let good = pages(&["All is well"]);
     let folder = folder_with(&[("a.pdf", &good)]);

@@ -246,6 +246,40 @@ fn what_a_tenant_puts_into_its_inbox_leads_to_nobody_elses_documents() {
 }
 
 #[test]
+fn an_empty_inbox_is_nobody_elses_business() {
+    let folder = folder(
+        &TENANTS
+            .replace("'out/acme'\n", "'out/acme'\ninputs = ['in']\n")
+            .replace("'out/bolt'\n", "'out/bolt'\ninputs = ['inbox']\n"),
+    );
+    std::fs::create_dir(folder.path().join("inbox")).unwrap();
+    let ran = run(
+        folder.path(),
+        &["run", "receipts", "--tenant", "acme", "--tenant", "bolt"],
+    );
+    assert_eq!(ran.code, 21, "{}", ran.err);
+    assert!(
+        ran.err.contains("inbox: no documents in this folder"),
+        "{}",
+        ran.err
+    );
+    let of = |tenant: &str| report(&folder.path().join("out").join(tenant).join("receipts"));
+    let (acme, bolt) = (of("acme"), of("bolt"));
+    assert_eq!(
+        (&acme["exit_code"], statuses(&acme)),
+        (&0.into(), vec!["success"])
+    );
+    assert_eq!(
+        (&bolt["exit_code"], statuses(&bolt)),
+        (&2.into(), vec!["failure"])
+    );
+    assert_eq!(bolt["quota"]["documents"]["used"], 0, "an empty folder is none");
+    // Where nobody has anything, it is most often a mistake.
+    let words = ["inbox: no documents in this folder"];
+    refused(folder.path(), &["run", "receipts", "--tenant", "bolt"], 2, &words);
+}
+
+#[test]
 fn documents_inside_documents_count_as_input() {
     let folder = folder(&format!("{TENANTS}[tenant.acme.quota]\ninput-bytes = '200KB'\n"));
     std::fs::remove_file(folder.path().join("in/receipt.png")).unwrap();

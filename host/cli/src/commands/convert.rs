@@ -37,6 +37,7 @@ pub fn run(given: &ArgMatches) -> Result<Exit, Failed> {
     let prepared = Prepared::new(&runtime, limits, &args)?;
     prepared.open()?;
     let documents = inputs::expand(&args.inputs, &prepared.extensions(), args.output.as_deref())?;
+    inputs::check_some(&documents)?;
     check_destination(&args, &documents, &prepared.formatters)?;
     check_streams(&args)?;
     let chosen = model::choose(&args.recognition, &Machine::here())?;
@@ -50,7 +51,7 @@ pub fn run(given: &ArgMatches) -> Result<Exit, Failed> {
         args: &args,
         choice: &chosen.choice,
         engine: engine.handle(),
-        documents: documents.len(),
+        documents: inputs::count(&documents),
         pdf: pdf::service(args.pdfium.as_deref(), &prepared.limits)?,
         cancel: &cancel,
         events: display.clone(),
@@ -141,10 +142,11 @@ pub fn check_destination(
         return Err(Failed::new(Exit::Arguments, why));
     }
     check_compat(args, documents, formatters)?;
-    if args.output.is_none() && (documents.len() > 1 || formatters.len() > 1) {
+    let count = inputs::count(documents);
+    if args.output.is_none() && (count > 1 || formatters.len() > 1) {
         let why = format!(
             "{} documents in {} formats don't fit on standard output; give a folder with -o DIR",
-            documents.len(),
+            count,
             formatters.len()
         );
         return Err(Failed::new(Exit::Arguments, why));
@@ -164,7 +166,11 @@ pub fn check_compat(args: &ConvertArgs, documents: &[Input], formatters: &[Ready
     let writes_md = formatters
         .iter()
         .any(|f| f.given.plugin.manifest().extensions[0] == "md");
-    if args.compat.is_some() && writes_md && documents.len() > 1 && documents.iter().any(Input::is_image) {
+    if args.compat.is_some()
+        && writes_md
+        && inputs::count(documents) > 1
+        && documents.iter().any(Input::is_image)
+    {
         let why =
             "--compat deepseek writes NAME.md for each of several images, and so does --to md; leave one out";
         return Err(Failed::new(Exit::Arguments, why));
@@ -249,7 +255,9 @@ pub fn run_one(
             if error.kind() == std::io::ErrorKind::NotFound {
                 why += "; check its name and folder";
             }
-            let report = DocumentReport::failed(&document.shown, Failure::new("unreadable", why));
+            let unreadable = || Failure::new("unreadable", why);
+            let failure = document.nothing().cloned().unwrap_or_else(unreadable);
+            let report = DocumentReport::failed(&document.shown, failure);
             plan.events.document_done(&report);
             report
         }

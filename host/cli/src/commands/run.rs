@@ -121,6 +121,8 @@ fn documents(generation: &Generation) -> Result<Vec<Vec<Input>>, Failed> {
         check(&generation.args, &documents, &generation.formatters)?;
         all.push(documents);
     }
+    // One tenant's empty folder is no other's business.
+    inputs::check_some(all.iter().flatten())?;
     Ok(all)
 }
 

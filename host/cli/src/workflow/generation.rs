@@ -10,7 +10,7 @@ use crate::commands::config::{tenant, workflow};
 use crate::commands::convert::{check_streams, tell};
 use crate::config::{self, Checker, File, Problems, Tenant};
 use crate::exit::{Exit, Failed};
-use crate::inputs::Input;
+use crate::inputs::{self, Input};
 use crate::model::{self, Choice, Machine};
 use crate::pdf;
 use crate::plugins;
@@ -212,7 +212,7 @@ impl Generation {
     /// Tells native writers how many documents each lane has: they name files by it.
     pub fn count(&mut self, documents: &[Vec<Input>]) {
         for (lane, documents) in self.lanes.iter_mut().zip(documents) {
-            lane.plan.sinks = sinks(&self.args, &self.formatters, documents.len());
+            lane.plan.sinks = sinks(&self.args, &self.formatters, inputs::count(documents));
         }
     }
 

@@ -121,7 +121,8 @@ impl Lane {
 
     /// Converts one document.
     pub fn convert(&self, document: &Input) -> DocumentReport {
-        let (Some(usage), Some(folder)) = (&self.usage, &self.folder) else {
+        // What stands for no document is none that a quota counts.
+        let (Some(usage), Some(folder), None) = (&self.usage, &self.folder, document.nothing()) else {
             return run_one(&self.plan, document, document.open(), self.folder.as_deref());
         };
         let not_begun = |report: DocumentReport| {
