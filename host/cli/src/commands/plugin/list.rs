@@ -66,20 +66,54 @@ pub fn run(as_json: bool) -> Result<Exit, Failed> {
             .collect();
         println!("{:#}", json!(lines));
     } else {
-        for l in &lines {
-            println!(
-                "{:<16} {:<17} {:<8} {}  {:<10} {}",
-                l.name,
-                l.world.name(),
-                l.version,
-                &l.sha256[..DIGITS],
-                l.origin,
-                l.description
-            );
+        let cells = |l: &Line| {
+            let digits = l.sha256[..DIGITS].to_owned();
+            let world = l.world.name().to_owned();
+            [&l.name, &world, &l.version, &digits, &l.origin, &l.description].map(Clone::clone)
+        };
+        for line in columns(lines.iter().map(cells).collect()) {
+            println!("{line}");
         }
     }
     match broken.into_iter().next() {
         Some(failed) => Err(failed),
         None => Ok(Exit::Ok),
+    }
+}
+
+/// Rows with each column as wide as its widest cell.
+fn columns<const N: usize>(rows: Vec<[String; N]>) -> Vec<String> {
+    let letters = |cell: &String| cell.chars().count();
+    let widths: [usize; N] =
+        std::array::from_fn(|at| rows.iter().map(|row| letters(&row[at])).max().unwrap_or(0));
+    let line = |row: [String; N]| {
+        let padded = row
+            .iter()
+            .zip(widths)
+            .map(|(cell, width)| format!("{cell:<width$}"));
+        padded.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.into_iter().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::columns;
+
+    #[test]
+    fn columns_are_as_wide_as_their_widest_cell() {
+        let row = |name: &str, version: &str, about: &str| [name, version, about].map(str::to_owned);
+        let rows = vec![
+            row("redact", "0.1.0", "takes words out"),
+            row("a-much-longer-größe", "10.20.30-rc.1", ""),
+        ];
+        assert_eq!(
+            columns(rows),
+            [
+                "redact               0.1.0          takes words out",
+                "a-much-longer-größe  10.20.30-rc.1"
+            ]
+        );
+        assert!(columns::<2>(Vec::new()).is_empty());
     }
 }
