@@ -372,7 +372,8 @@ pub enum PluginCommand {
     },
     /// Install a component, so that --plugin and --to find it by its name
     Install {
-        /// A file, an https address, or oci://HOST/NAME@sha256:DIGEST
+        /// A file, an https address (http of this machine as well: localhost, 127.0.0.1, [::1]), or
+        /// oci://HOST/NAME@sha256:DIGEST
         #[arg(value_name = "FILE|URL|OCI")]
         source: String,
         /// Refuse anything but the component with this SHA-256

@@ -338,11 +338,17 @@ fn a_component_comes_over_http_from_this_machine_and_https_from_others() {
         1,
         &["is not encrypted", "use https"],
     );
+    let help = run(folder, &["plugin", "install", "--help"]).out;
+    let help = help.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(
+        help.contains("http of this machine as well: localhost, 127.0.0.1, [::1]"),
+        "{help}"
+    );
     refused(
         folder,
         &["plugin", "install", "ftp://192.0.2.1/x.wasm"],
         1,
-        &["neither an https address nor oci://"],
+        &["neither an https address (or http of this machine) nor oci://"],
     );
 }
 

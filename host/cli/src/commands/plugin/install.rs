@@ -55,7 +55,7 @@ fn fetch(source: &str) -> Result<(Vec<u8>, String), Failed> {
         let why = match Origin::of_address(source) {
             Some(origin) if origin.is_private() => None,
             Some(_) => Some("it is not encrypted, and anyone on the way could change it; use https"),
-            None => Some("it is neither an https address nor oci://"),
+            None => Some("it is neither an https address (or http of this machine) nor oci://"),
         };
         if let Some(why) = why {
             return Err(Failed::new(Exit::Arguments, format!("{source}: {why}")));
