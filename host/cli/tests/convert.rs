@@ -462,6 +462,19 @@ fn what_a_damaged_file_lacks_is_told() {
     }
 }
 
+#[test]
+fn standard_output_takes_one_file() {
+    for (args, told) in [
+        (&["--to", "md,json"][..], "1 document in 2 formats"),
+        (&[example("scan.jpg").as_str()], "2 documents in 1 format "),
+    ] {
+        let receipt = example("receipt.png");
+        let ran = run(&[&[receipt.as_str()], args].concat());
+        assert_eq!(ran.code, 1, "{}", ran.err);
+        assert!(ran.err.contains(told), "{}", ran.err);
+    }
+}
+
 /// A PDF whose only page, `points` wide and high, shows a white image of `side` x `side` px in one bit.
 fn image_page(points: u32, side: u32) -> Vec<u8> {
     let mut packer = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::fast());

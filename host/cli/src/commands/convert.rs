@@ -13,7 +13,7 @@ use crate::report::{RunReport, timings};
 use crate::stream::Stream;
 use clap::ArgMatches;
 use ocr_model_deepseek::TextSink;
-use ocr_pipeline::{Destination, DocumentReport, DocumentStatus, Failure, Plan, QUOTA, convert};
+use ocr_pipeline::{Destination, DocumentReport, DocumentStatus, Failure, Plan, QUOTA, convert, counted};
 use ocr_runtime::{CancelFlag, Source, discard_staged};
 use std::io::IsTerminal;
 use std::path::Path;
@@ -145,9 +145,9 @@ pub fn check_destination(
     let count = inputs::count(documents);
     if args.output.is_none() && (count > 1 || formatters.len() > 1) {
         let why = format!(
-            "{} documents in {} formats don't fit on standard output; give a folder with -o DIR",
-            count,
-            formatters.len()
+            "{} in {} can't go to standard output, which takes one file; give a folder with -o DIR",
+            counted(count, "document"),
+            counted(formatters.len(), "format")
         );
         return Err(Failed::new(Exit::Arguments, why));
     }
