@@ -1,5 +1,7 @@
 //! Exit codes: OCRmyPDF's, and three of our own from 20 on.
 
+use ocr_runtime::discard_staged;
+use std::io::{ErrorKind, Stdout, Write};
 use std::process::ExitCode;
 
 /// How the program ends.
@@ -29,6 +31,8 @@ pub enum Exit {
     Plugin = 22,
     /// Interrupted from the keyboard.
     Interrupted = 130,
+    /// Nobody reads standard output any more: as a program that SIGPIPE ends.
+    Unread = 141,
 }
 
 impl From<Exit> for ExitCode {
@@ -66,4 +70,52 @@ impl Failed {
             error: anyhow::anyhow!("{message}"),
         }
     }
+}
+
+/// Standard output. Where its reader has gone (`| head`), nobody wants the rest, nor to be told so.
+pub struct Output(Stdout);
+
+impl Output {
+    pub fn new() -> Self {
+        Self(std::io::stdout())
+    }
+}
+
+impl Write for Output {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        or_end(self.0.write(bytes))
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        or_end(self.0.flush())
+    }
+}
+
+fn or_end<T>(written: std::io::Result<T>) -> std::io::Result<T> {
+    if written.as_ref().is_err_and(|e| e.kind() == ErrorKind::BrokenPipe) {
+        end_unread();
+    }
+    written
+}
+
+fn end_unread() -> ! {
+    discard_staged();
+    std::process::exit(Exit::Unread as i32)
+}
+
+/// The system's number for a pipe that nobody reads.
+const BROKEN_PIPE: i32 = if cfg!(windows) { 232 } else { 32 };
+
+/// Has the program end so where `println!` meets it, which panics. The signal itself stays ignored: it would end the program
+/// over a child that has gone as well.
+pub fn end_where_nobody_reads() {
+    let gone = std::io::Error::from_raw_os_error(BROKEN_PIPE);
+    let said = format!("failed printing to stdout: {gone}");
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload_as_str() == Some(&said) {
+            end_unread();
+        }
+        tell(panic);
+    }));
 }

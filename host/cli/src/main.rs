@@ -44,6 +44,7 @@ fn main() -> ExitCode {
     if let Some(ended) = internal::run() {
         return ended;
     }
+    exit::end_where_nobody_reads();
     let parsed = Cli::command().try_get_matches();
     let parsed = parsed.and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = match parsed {

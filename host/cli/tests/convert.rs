@@ -463,6 +463,19 @@ fn what_a_damaged_file_lacks_is_told() {
 }
 
 #[test]
+fn who_stops_reading_is_not_told_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    for args in [&[example("report.pdf").as_str()][..], &["plugin", "list"]] {
+        let mut command = ocr_host(folder.path(), args);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        drop(child.stdout.take());
+        let ran: Ran = child.wait_with_output().unwrap().into();
+        assert_eq!((ran.code, ran.err.as_str()), (141, ""), "{args:?}");
+    }
+}
+
+#[test]
 fn standard_output_takes_one_file() {
     for (args, told) in [
         (&["--to", "md,json"][..], "1 document in 2 formats"),

@@ -2,7 +2,7 @@
 
 use crate::args::{ConvertArgs, Progress};
 use crate::config;
-use crate::exit::{Exit, Failed};
+use crate::exit::{Exit, Failed, Output};
 use crate::inputs::{self, Input};
 use crate::model::{self, Choice, Machine};
 use crate::pdf;
@@ -237,7 +237,7 @@ pub fn run_one(
             folder: folder.join(&document.folder),
             name: document.name.clone(),
         },
-        None => Destination::Stream(Box::new(std::io::stdout())),
+        None => Destination::Stream(Box::new(Output::new())),
     };
     match opened {
         Ok(source) => {

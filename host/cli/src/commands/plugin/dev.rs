@@ -5,7 +5,7 @@
 
 use super::project;
 use crate::args::ReadArgs;
-use crate::exit::{Exit, Failed, OrExit};
+use crate::exit::{Exit, Failed, OrExit, Output};
 use crate::options::{self, GivenOption};
 use crate::recording::Recording;
 use crate::trial::{FAILURE, Files, NAME, SAID, Trial};
@@ -131,7 +131,7 @@ fn show(dev: &Dev, files: &Files) -> Result<(), Failed> {
             std::fs::write(&place, bytes).or_exit(Exit::FileAccess)?;
         }
     } else {
-        let mut out = std::io::stdout().lock();
+        let mut out = Output::new();
         let main = |file: &&String| file.starts_with(NAME) && !file.contains('/');
         let shown = files
             .keys()
