@@ -309,9 +309,9 @@ fn heavy() -> Vec<u8> {
     bytes
 }
 
-/// What processes have that `parent` started, KiB: memory that they can write, and what of it is there.
+/// What compilers have that `parent` started, KiB: memory that they can write, and what of it is there.
 #[cfg(target_os = "linux")]
-fn memory_of_children(parent: u32) -> Vec<(u64, u64)> {
+fn memory_of_compilers(parent: u32) -> Vec<(u64, u64)> {
     let tasks = std::fs::read_dir(format!("/proc/{parent}/task"))
         .into_iter()
         .flatten();
@@ -320,6 +320,11 @@ fn memory_of_children(parent: u32) -> Vec<(u64, u64)> {
         .flat_map(|all| all.split_whitespace().map(String::from).collect::<Vec<_>>())
         .collect();
     let memory = |child: &String| {
+        // Until it runs the program anew, it has its parent's memory.
+        let command = std::fs::read_to_string(format!("/proc/{child}/cmdline")).ok()?;
+        if !command.contains("internal") {
+            return None;
+        }
         let status = std::fs::read_to_string(format!("/proc/{child}/status")).ok()?;
         let kib = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name))?;
@@ -339,7 +344,7 @@ fn compiling_takes_as_much_memory_as_its_limit_says() {
     let receipt = plugin_support::example("receipt.png");
     let limit = format!("compile-memory={LIMIT_MIB}MiB");
     let arguments = [
-        "--to",
+        "--plugin",
         "./heavy.wasm",
         "-o",
         "out",
@@ -353,7 +358,7 @@ fn compiling_takes_as_much_memory_as_its_limit_says() {
         .unwrap();
     let (mut writable, mut there) = (0, 0);
     let status = loop {
-        for (data, anonymous) in memory_of_children(child.id()) {
+        for (data, anonymous) in memory_of_compilers(child.id()) {
             (writable, there) = (writable.max(data), there.max(anonymous));
         }
         if let Some(status) = child.try_wait().unwrap() {
