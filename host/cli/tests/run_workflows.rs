@@ -782,6 +782,94 @@ mod watching {
         assert_eq!(watching.end(), 130);
     }
 
+    fn with_engine(engine: &str) -> String {
+        format!("model = 'ppocr'\n{engine}\n[workflow.w]\noutput = 'out'\nto = ['md']\n")
+    }
+
+    /// A run that reads documents of some pages, and whose next engine does not start beside the one that reads them.
+    fn draining() -> (tempfile::TempDir, Watching) {
+        let folder = folder(&with_engine("jobs = 1"));
+        let at = folder.path();
+        std::fs::rename(at.join("in/receipt.png"), at.join("next.png")).unwrap();
+        for n in 1..=4 {
+            std::fs::copy(example("report.pdf"), at.join(format!("in/long-{n}.pdf"))).unwrap();
+        }
+        let watching = Watching::start(at, &["run", "w", "--watch", "--progress", "json", "in"]);
+        watching.says("\"document-opened\"");
+        // It wants a model that is not there.
+        write(at, "ocr-host.toml", &with_engine("rescue = 'on'"));
+        watching.says("this is tried again once nothing is under way");
+        std::fs::rename(at.join("next.png"), at.join("in/next.png")).unwrap();
+        (folder, watching)
+    }
+
+    /// What was wrong with each configuration that was read again; nothing with those that were taken up.
+    fn reloads(watching: &Watching) -> Vec<Option<String>> {
+        let said = watching.said();
+        let events = said
+            .lines()
+            .filter_map(|line| serde_json::from_str::<Value>(line).ok());
+        events
+            .filter(|event| event["event"] == "reload")
+            .map(|event| event["error"].as_str().map(str::to_owned))
+            .collect()
+    }
+
+    #[test]
+    fn an_engine_without_room_is_tried_again_alone_and_the_one_of_before_comes_back() {
+        let (folder, watching) = draining();
+        let out = folder.path().join("out");
+        // Tried again once what was under way has ended, in vain; what waited is read by the engine of before.
+        until("it is tried again", || reloads(&watching).len() == 2);
+        assert!(!out.join("next.md").exists(), "nothing was begun meanwhile");
+        let alone = reloads(&watching)[1].clone().unwrap();
+        assert!(
+            alone.contains("the small recogniser is not there") && !alone.contains("tried again"),
+            "{alone}"
+        );
+        until("what waited is read", || out.join("next.md").exists());
+        until("and reported", || {
+            std::fs::read_to_string(out.join("report.json")).is_ok_and(|r| r.contains("next.png"))
+        });
+        assert_eq!(statuses(&report(&out)), ["success"; 5], "{}", watching.said());
+        assert_eq!(reloads(&watching).len(), 2);
+        assert_eq!(watching.end(), 130);
+    }
+
+    #[test]
+    fn another_change_is_taken_up_while_an_engine_waits_for_room() {
+        let (folder, watching) = draining();
+        let (at, out) = (folder.path(), folder.path().join("out"));
+        // Another one that has no room, one that is wrong, and one that starts.
+        for (count, engine) in [
+            (2, "rescue = 'on'\ndpi = 150"),
+            (3, "rescue = 'perhaps'"),
+            (4, "jobs = 2"),
+        ] {
+            write(at, "ocr-host.toml", &with_engine(engine));
+            until(engine, || reloads(&watching).len() >= count);
+        }
+        until("the last is taken up", || {
+            reloads(&watching).last() == Some(&None)
+        });
+        until("all is read", || {
+            (1..=4).all(|n| out.join(format!("long-{n}.md")).exists()) && out.join("next.md").exists()
+        });
+        std::fs::copy(example("receipt.png"), at.join("in/last.png")).unwrap();
+        until("and it goes on", || out.join("last.md").exists());
+        assert_eq!(watching.end(), 130);
+    }
+
+    #[test]
+    fn a_run_that_drains_can_be_interrupted() {
+        let (folder, watching) = draining();
+        assert_eq!(watching.end(), 130);
+        let out = folder.path().join("out");
+        let report = report(&out);
+        assert!(statuses(&report).contains(&"failure"), "{report}");
+        assert!(!out.join("next.md").exists());
+    }
+
     #[test]
     fn a_plugin_is_replaced_while_a_document_is_under_way() {
         let folder = folder("model = 'ppocr'\n[workflow.w]\noutput = 'out'\nplugin = ['mine.wasm']\n");

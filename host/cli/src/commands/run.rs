@@ -150,13 +150,14 @@ impl Job<'_> {
     /// Converts documents until no more come.
     fn work(&self) {
         while let Some(taken) = self.queue.pop() {
-            let generation = self.now();
             let report = match self.fixed.cancel.is_cancelled() {
                 true => {
                     let why = ocr_pipeline::Failure::new("cancelled", "the run was cancelled");
                     DocumentReport::failed(&taken.document.shown, why)
                 }
-                false => generation.lanes[taken.lane].convert(&taken.document),
+                // Its plans are gone before it counts as done, and with the last that had them the engine of before:
+                // whoever then finds nothing under way may start one in its place.
+                false => self.now().lanes[taken.lane].convert(&taken.document),
             };
             self.queue.done(taken.lane, taken.order, report);
         }
@@ -171,12 +172,7 @@ impl Job<'_> {
         self.say(Voice::Normal, "note: watching; interrupt it to end");
         while !self.fixed.cancel.is_cancelled() {
             if have_changed(&looked_at) || lacks_room && self.queue.is_idle() {
-                looked_at = self.reload(looked_at)?;
-                lacks_room = self.now().lacked_room();
-                if lacks_room {
-                    // However many documents wait: the old engine is to have an end.
-                    self.queue.drain();
-                }
+                (looked_at, lacks_room) = self.reload(looked_at)?;
             }
             let generation = self.now();
             for (at, (lane, watch)) in generation.lanes.iter().zip(&mut watches).enumerate() {
@@ -202,8 +198,8 @@ impl Job<'_> {
     }
 
     /// Takes up a changed configuration, or tells what is wrong with it and goes on as before. Answers the files to look
-    /// at from now on.
-    fn reload(&self, before: Stamps) -> Result<Stamps, Failed> {
+    /// at from now on, and whether its engine had no room, so that nothing more begins until what is under way has ended.
+    fn reload(&self, before: Stamps) -> Result<(Stamps, bool), Failed> {
         let old = self.now();
         // Before anything is read: what changes meanwhile is a change.
         let seen = old.look_again(&before);
@@ -217,22 +213,25 @@ impl Job<'_> {
                 let stamps = new.stamps.clone();
                 self.take_up(new);
                 old.display().reloaded(None);
-                Ok(stamps)
+                stamps
             }
             Err(Failed { error, .. }) => {
                 old.display().reloaded(Some(&format!("{error:#}")));
-                match old.started_again() {
-                    Ok(None) => Ok(seen),
-                    Ok(Some(again)) => {
-                        self.take_up(again);
-                        Ok(seen)
-                    }
-                    Err(failed) => Err(failed),
+                // Without an engine what waits would fail page by page.
+                let again = old.started_again().inspect_err(|_| self.queue.give_up())?;
+                if let Some(again) = again {
+                    self.take_up(again);
                 }
+                seen
             }
         };
-        self.queue.release();
-        stamps
+        let lacks_room = self.now().lacked_room();
+        match lacks_room {
+            // However many documents wait: the old engine is to have an end. One drain goes over into the next.
+            true => self.queue.drain(),
+            false => self.queue.release(),
+        }
+        Ok((stamps, lacks_room))
     }
 
     /// Documents begin with these plans from now on.

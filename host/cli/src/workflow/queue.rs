@@ -98,11 +98,12 @@ impl Queue {
         self.state().lanes[lane].tenant = tenant;
     }
 
-    /// Hands out nothing from now on, if nothing is under way; whether that is so.
+    /// Hands out nothing from now on, if nothing is under way; whether that is so. What is drained stays so.
     pub fn hold(&self) -> bool {
         let mut state = self.state();
-        state.is_held = state.is_idle();
-        state.is_held
+        let is_idle = state.is_idle();
+        state.is_held |= is_idle;
+        is_idle
     }
 
     /// Hands out nothing from now on, so that what is under way comes to its end.
@@ -125,6 +126,15 @@ impl Queue {
     pub fn close(&self) {
         let mut state = self.state();
         (state.is_closed, state.is_held) = (true, false);
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    /// Forgets the documents that wait, and takes no more: there is nothing that could read them.
+    pub fn give_up(&self) {
+        let mut state = self.state();
+        state.is_closed = true;
+        state.lanes.iter_mut().for_each(|lane| lane.waiting.clear());
         drop(state);
         self.changed.notify_all();
     }
@@ -359,6 +369,49 @@ mod tests {
             queue.release();
             assert!(waits.join().unwrap());
         });
+    }
+
+    #[test]
+    fn another_change_does_not_end_a_drain() {
+        let queue = filled(&[Tenant::named("a")], 3);
+        let taken = queue.pop().unwrap();
+        queue.drain();
+        assert!(!queue.hold(), "something is under way still");
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| queue.pop().is_some());
+            // Whoever waits is woken, as it is when a document ends.
+            let wakes = || {
+                queue.changed.notify_all();
+                std::thread::sleep(std::time::Duration::from_millis(20));
+                !waits.is_finished()
+            };
+            assert!(wakes(), "and nothing more may begin");
+            done(&queue, taken);
+            assert!(wakes());
+            queue.release();
+            assert!(waits.join().unwrap());
+        });
+    }
+
+    #[test]
+    fn where_no_engine_is_left_nothing_is_begun() {
+        let queue = Queue::new([Tenant::named("a"), Tenant::named("b")], 2, true);
+        for lane in 0..2 {
+            let documents = inputs::expand(&["0.pdf".to_owned()], &[], None).unwrap();
+            documents
+                .into_iter()
+                .for_each(|document| queue.push(lane, document));
+        }
+        assert!(queue.hold());
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| queue.pop().is_none());
+            std::thread::sleep(std::time::Duration::from_millis(20));
+            queue.give_up();
+            // As the run does at its end.
+            queue.close();
+            assert!(waits.join().unwrap());
+        });
+        assert_eq!(queue.open(), 0);
     }
 
     #[test]
