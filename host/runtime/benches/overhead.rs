@@ -35,9 +35,9 @@ fn main() {
     let measured = std::env::args().any(|a| a == "--bench");
     let mut bench = Bench::new(measured);
     let runtime = Runtime::new(None, &Limits::default()).expect("the runtime starts");
-    let component: Vec<u8> = GzDecoder::new(PACKED)
-        .bytes()
-        .collect::<Result<_, _>>()
+    let mut component = Vec::new();
+    GzDecoder::new(PACKED)
+        .read_to_end(&mut component)
         .expect("it unpacks");
     let rust = runtime
         .load("misbehave", &component)
