@@ -39,6 +39,11 @@ const TOGETHER: usize = 4;
 /// assert!(ocr_png::read(b"GIF89a", 1 << 30).is_none());
 /// ```
 pub fn read(file: &[u8], most_bytes: u64) -> Option<PageImage> {
+    read_unless(file, most_bytes, &|| false)
+}
+
+/// The same, unless `is_late` says that nobody waits for it any more; it is asked every few hundred microseconds.
+pub fn read_unless(file: &[u8], most_bytes: u64, is_late: &dyn Fn() -> bool) -> Option<PageImage> {
     let mut chunks = Chunks(file.strip_prefix(SIGNATURE)?);
     let (b"IHDR", &[a, b, c, d, e, f, g, h, 8, 2, 0, 0, 0]) = chunks.next()? else {
         return None;
@@ -52,7 +57,7 @@ pub fn read(file: &[u8], most_bytes: u64) -> Option<PageImage> {
     }
     let data = picture(chunks)?;
     let mut pixels = vec![0; usize::try_from(bytes).ok()?];
-    undo(&data, row, &mut pixels)?;
+    undo(&data, row, &mut pixels, is_late)?;
     PageImage::new(width, height, PixelFormat::Rgb8, pixels).ok()
 }
 
@@ -89,7 +94,7 @@ fn picture(mut chunks: Chunks<'_>) -> Option<Vec<u8>> {
 }
 
 /// Inflates `data` and undoes the filters of its rows of `row` bytes.
-fn undo(data: &[u8], row: usize, pixels: &mut [u8]) -> Option<()> {
+fn undo(data: &[u8], row: usize, pixels: &mut [u8], is_late: &dyn Fn() -> bool) -> Option<()> {
     let rows = pixels.len() / row;
     std::thread::scope(|scope| {
         let (give, blocks) = sync_channel(AHEAD);
@@ -99,6 +104,9 @@ fn undo(data: &[u8], row: usize, pixels: &mut [u8]) -> Option<()> {
         let mut above = vec![0; row];
         let mut rest = pixels;
         for block in blocks {
+            if is_late() {
+                return None;
+            }
             let (to, left) = rest.split_at_mut(block.len() / (row + 1) * row);
             let lines = block.chunks(TOGETHER * (row + 1));
             for (lines, to) in lines.zip(to.chunks_mut(TOGETHER * row)) {
@@ -485,10 +493,10 @@ mod tests {
             }
         }
         let mut found = vec![0; pixels.len()];
-        undo(&fdeflate::compress_to_vec(&lines), row, &mut found).unwrap();
+        undo(&fdeflate::compress_to_vec(&lines), row, &mut found, &|| false).unwrap();
         assert!(found == pixels);
         lines[500 * (row + 1)] = 5;
-        assert!(undo(&fdeflate::compress_to_vec(&lines), row, &mut found).is_none());
+        assert!(undo(&fdeflate::compress_to_vec(&lines), row, &mut found, &|| false).is_none());
     }
 
     #[test]

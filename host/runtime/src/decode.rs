@@ -1,8 +1,9 @@
 //! The host's image decoders: PNG, JPEG, WebP, BMP, GIF and TIFF, frame by frame, upright by their EXIF orientation.
 //!
 //! What decoding will take is known from the headers, and nothing is decoded that would take more than the plugin's
-//! `image-bytes`.
+//! `image-bytes`. Decoders read from a source that fails once the time is up ([`Timed`]).
 
+use crate::clock::{Clock, Timed, past};
 use crate::tiff_pages::{TiffPage, tiff_directories};
 use image::codecs::{gif::GifDecoder, tiff::TiffDecoder, webp::WebPDecoder};
 use image::{AnimationDecoder, DynamicImage, Frames, ImageDecoder, ImageError, ImageFormat, ImageReader};
@@ -30,6 +31,8 @@ const PROGRESSIVE_BYTES: u64 = 6;
 
 /// Bytes a pixel that decoding a WebP takes besides the result: planes, or the transforms' pixels.
 const WEBP_BYTES: u64 = 4;
+
+const TOO_LONG: &str = "takes too long to read through; raise --plugin-limit time";
 
 /// An opened image file.
 pub(crate) struct ImageFile {
@@ -126,7 +129,7 @@ impl ImageFile {
     pub(crate) fn memory_of(&self, index: u32) -> u64 {
         let taken = match &self.kind {
             Kind::Animation { .. } => self.animation().map(|(_, bytes)| bytes),
-            _ => self.decoder(index).map(|d| self.taken(&*d)),
+            _ => self.decoder(index, &Clock::never()).map(|d| self.taken(&*d)),
         };
         taken.unwrap_or(0)
     }
@@ -144,31 +147,51 @@ impl ImageFile {
         if matches!(self.kind, Kind::Animation { .. }) {
             return to_page_image(self.animation_frame(index, deadline)?);
         }
+        let is_late = past(deadline);
+        self.single(index, &Clock::new(&is_late))
+    }
+
+    /// A page of a TIFF or the only image, as long as the clock allows.
+    fn single(&self, index: u32, clock: &Clock<'_>) -> Result<PageImage, String> {
         if self.format == ImageFormat::Png
-            && let Some(image) = ocr_png::read(&self.bytes.0, self.memory)
+            && let Some(image) = ocr_png::read_unless(&self.bytes.0, self.memory, &|| clock.is_late())
         {
             return Ok(image);
         }
-        let mut decoder = self.decoder(index)?;
+        let decoded = self.decode(index, clock);
+        // Some decoders take a source that ends for a file that was cut, and fill in what is missing.
+        match clock.was_late() {
+            true => Err(TOO_LONG.into()),
+            false => to_page_image(decoded?),
+        }
+    }
+
+    fn decode(&self, index: u32, clock: &Clock<'_>) -> Result<DynamicImage, String> {
+        let mut decoder = self.decoder(index, clock)?;
         self.check(decoder.dimensions(), self.taken(&*decoder))?;
         let mut limits = image::Limits::no_limits();
         // Decoders count what they hold besides the result very differently; twice is what none needs.
         limits.max_alloc = Some(self.memory.saturating_mul(2));
         decoder.set_limits(limits).map_err(say)?;
         let orientation = decoder.orientation().map_err(say)?;
-        let mut image = DynamicImage::from_decoder(decoder).map_err(say)?;
+        let mut image = match self.format {
+            // The general decoder has all of the file already, and is not to be stopped.
+            ImageFormat::Jpeg => crate::jpeg::decode(&self.bytes.0, decoder.color_type(), clock),
+            _ => DynamicImage::from_decoder(decoder),
+        }
+        .map_err(say)?;
         image.apply_orientation(orientation);
-        to_page_image(image)
+        Ok(image)
     }
 
     /// A decoder for a page of a TIFF or for the only image.
-    fn decoder(&self, index: u32) -> Result<Box<dyn ImageDecoder + '_>, String> {
+    fn decoder<'a>(&self, index: u32, clock: &'a Clock<'a>) -> Result<Box<dyn ImageDecoder + 'a>, String> {
         let bytes = Cursor::new(self.bytes.clone());
         if let Kind::Tiff(offsets) = &self.kind {
-            let page = TiffPage::new(bytes, offsets[index as usize]);
+            let page = Timed::new(TiffPage::new(bytes, offsets[index as usize]), clock);
             return Ok(Box::new(TiffDecoder::new(BufReader::new(page)).map_err(say)?));
         }
-        let reader = ImageReader::with_format(bytes, self.format);
+        let reader = ImageReader::with_format(Timed::new(bytes, clock), self.format);
         Ok(Box::new(reader.into_decoder().map_err(say)?))
     }
 
@@ -304,7 +327,7 @@ fn most_frames((width, height): (u32, u32)) -> usize {
 
 fn in_time(deadline: Instant) -> Result<(), String> {
     if Instant::now() > deadline {
-        return Err("takes too long to read through; raise --plugin-limit time".into());
+        return Err(TOO_LONG.into());
     }
     Ok(())
 }
@@ -401,6 +424,47 @@ mod tests {
                 "{format:?}"
             );
             assert!(frame.pixels().iter().all(|v| v.abs_diff(200) < 4), "{format:?}");
+        }
+    }
+
+    /// A picture that takes each decoder some time.
+    fn large() -> DynamicImage {
+        DynamicImage::ImageRgb8(image::RgbImage::from_fn(1500, 1000, |x, y| {
+            image::Rgb([(x * y * 37 % 251) as u8, x as u8, (y / 3) as u8])
+        }))
+    }
+
+    #[test]
+    fn every_format_stops_midway_once_the_time_is_up() {
+        let deep =
+            |image: &DynamicImage| encoded(&DynamicImage::ImageRgb16(image.to_rgb16()), ImageFormat::Png);
+        let files = [
+            ("PNG", encoded(&large(), ImageFormat::Png)),
+            ("PNG of 16 bits", deep(&large())),
+            ("JPEG", encoded(&large(), ImageFormat::Jpeg)),
+            ("WebP", encoded(&large(), ImageFormat::WebP)),
+            ("BMP", encoded(&large(), ImageFormat::Bmp)),
+            ("TIFF", encoded(&large(), ImageFormat::Tiff)),
+        ];
+        for (name, bytes) in files {
+            let file = open(bytes).unwrap();
+            let look = |most: usize| {
+                let looks = std::cell::Cell::new(0);
+                let is_late = || {
+                    looks.set(looks.get() + 1);
+                    looks.get() > most
+                };
+                let clock = Clock::new(&is_late);
+                let read = file.single(0, &clock);
+                (looks.get(), read)
+            };
+            let (whole, read) = look(usize::MAX);
+            assert!(whole >= 12 && read.is_ok(), "{name}: {whole} looks");
+            for most in [0, 1, whole / 2, whole - 2] {
+                let (looks, read) = look(most);
+                assert_eq!(looks, most + 1, "{name} goes on");
+                assert_eq!(read.unwrap_err(), TOO_LONG, "{name}");
+            }
         }
     }
 

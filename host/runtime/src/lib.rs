@@ -21,6 +21,7 @@
 mod api;
 pub mod build;
 mod cache;
+mod clock;
 mod compile;
 mod component_file;
 mod contract;

@@ -249,8 +249,7 @@ fn believe(image: PageImage, dpi: f32, width: f32, height: f32, text_layer: Opti
         ),
     };
     let from = (image.width(), image.height());
-    // A failure to scale is one to allocate; the page then goes on as it is.
-    let image = pixels::at_most(image.clone(), MAX_PAGE_PIXELS).unwrap_or(image);
+    let image = pixels::at_most(image, MAX_PAGE_PIXELS);
     let scale = image.width() as f32 / from.0 as f32;
     let words = |mut layer: TextLayer| {
         layer.words.truncate(MAX_LAYER_WORDS);

@@ -3,10 +3,11 @@
 use super::super::imports::image;
 use super::super::imports::types::{self, HostError};
 use super::Answer;
+use crate::clock::{Clock, past};
 use crate::decode::{Cut, ImageFile};
 use crate::limits::Quota;
 use crate::output::OutputFile;
-use crate::pixels::{self, EncodeError, Encoding};
+use crate::pixels::{self, Encoding, PixelError};
 use crate::room::LARGE_BYTES;
 use crate::source::Source;
 use crate::state::{CanvasHandle, DecoderHandle, ImageHandle, State};
@@ -103,15 +104,19 @@ impl State {
             image::Encoding::Jpeg => Encoding::Jpeg,
             image::Encoding::Webp => Encoding::Webp,
         };
-        match self.on_host_time(|_| pixels::encode(&view, to, quality, most, deadline)) {
+        let is_late = past(deadline);
+        let encode = || pixels::encode(&view, to, quality, most, &Clock::new(&is_late));
+        match self.on_host_time(|_| encode()) {
             Ok(bytes) => Ok(Ok(bytes)),
-            Err(EncodeError::TooLong) => Ok(Err(self.quota(quota, limit))),
-            Err(EncodeError::TooLate) => {
-                let time = self.limits.get(Quota::Time);
-                Ok(Err(self.quota(Quota::Time, time)))
-            }
-            Err(EncodeError::Failed(why)) => Ok(Err(HostError::Failed(why))),
+            Err(PixelError::TooLong) => Ok(Err(self.quota(quota, limit))),
+            Err(PixelError::TooLate) => Ok(Err(self.too_late())),
+            Err(PixelError::Failed(why)) => Ok(Err(HostError::Failed(why))),
         }
+    }
+
+    fn too_late(&mut self) -> HostError {
+        let time = self.limits.get(Quota::Time);
+        self.quota(Quota::Time, time)
     }
 }
 
@@ -194,13 +199,16 @@ impl image::HostImage for State {
         if let Err(error) = self.make_room(bytes) {
             return Ok(Err(error));
         }
-        match self.on_host_time(|_| pixels::resize(&view, width, height)) {
+        let is_late = past(self.host_deadline());
+        let resize = || pixels::resize(&view, width, height, &Clock::new(&is_late));
+        match self.on_host_time(|_| resize()) {
             Ok(image) => self.hand_out(ImageHandle {
                 area: image.bounds(),
                 image,
                 charge: Some(charge),
             }),
-            Err(why) => Ok(Err(HostError::Failed(why))),
+            Err(PixelError::Failed(why)) => Ok(Err(HostError::Failed(why))),
+            Err(PixelError::TooLate | PixelError::TooLong) => Ok(Err(self.too_late())),
         }
     }
 
