@@ -59,6 +59,7 @@ mod processor;
 pub mod source;
 #[cfg(not(target_arch = "wasm32"))]
 pub mod testing;
+pub mod text;
 mod types;
 
 pub use adapter::Adapter;
