@@ -10,13 +10,17 @@
 mod place;
 mod xml;
 
-use ocr_plugin::{BlockKind, Config, DocInfo, Formatter, Line, Page, Result, Span, Word, output};
+use ocr_plugin::{
+    BlockKind, Config, DocInfo, Formatter, Line, Page, Result, Span, Word, output, push, text::Part,
+};
 use place::{Properties, bounds};
 use serde::Deserialize;
-use std::fmt::Write;
 
 /// The classes that this file may hold.
 const CAPABILITIES: &str = "ocr_page ocr_carea ocr_par ocr_line ocrx_word ocr_image ocrp_lang ocrp_wconf";
+
+/// About what stands around the text of a block.
+const BLOCK_BYTES: usize = 192;
 
 #[derive(Debug, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -66,8 +70,8 @@ impl Formatter for Hocr {
         let info = page.info();
         let mut properties = Properties::default();
         properties.text("image", &self.name);
-        properties.push(&format!("bbox 0 0 {} {}", info.width, info.height));
-        properties.push(&format!("ppageno {}", info.number.saturating_sub(1)));
+        properties.numbers("bbox", &[0, 0, info.width, info.height]);
+        properties.numbers("ppageno", &[info.number.saturating_sub(1)]);
         let dpi = |pixels: u32, points: f32| {
             let dpi = f64::from(pixels) * 72.0 / f64::from(points);
             (dpi.is_finite() && (1.0..1e5).contains(&dpi)).then(|| dpi.round() as u32)
@@ -76,17 +80,21 @@ impl Formatter for Hocr {
             dpi(info.width, info.width_points),
             dpi(info.height, info.height_points),
         ) {
-            properties.push(&format!("scan_res {x} {y}"));
+            properties.numbers("scan_res", &[x, y]);
         }
-        let mut html = format!(
-            "<div class=\"ocr_page\" id=\"page_{}\"{} title=\"{}\">\n",
+        let mut html = String::with_capacity(page.text().len() + BLOCK_BYTES * (page.spans().len() + 1));
+        let language = language(info.language.as_deref());
+        push!(
+            html,
+            "<div class=\"ocr_page\" id=\"page_",
             self.pages,
-            language(info.language.as_deref()),
-            properties.attribute()
+            "\"",
+            language
         );
+        push!(html, " title=\"", properties.attribute(), "\">\n");
         // No message is written: it may quote what a processor has taken out.
         if let Some(what) = info.shortfall() {
-            let _ = writeln!(html, "<!-- page {}: {what} -->", info.number);
+            push!(html, "<!-- page ", info.number, ": ", what, " -->\n");
         }
         let mut content = Content::new(page);
         for (index, span) in page.reading_order() {
@@ -137,29 +145,44 @@ impl<'p> Content<'p> {
 impl Hocr {
     fn block(&self, html: &mut String, page: &Page, content: &mut Content, index: usize, span: &Span) {
         content.blocks_written += 1;
-        let id = format!("{}_{}", self.pages, content.blocks_written);
+        let id = Id(self.pages, content.blocks_written);
         let mut properties = Properties::default();
         properties.area(span.area);
-        properties.push(&format!("x_kind {}", span.kind.name()));
+        properties.word("x_kind", span.kind.name());
         let place = properties.attribute();
         let lines = std::mem::take(&mut content.lines[index]);
         let text = span.text(page).trim();
         if span.kind == BlockKind::Figure && lines.is_empty() && text.is_empty() {
-            let _ = writeln!(
+            push!(
                 html,
-                "<div class=\"ocr_image\" id=\"block_{id}\" title=\"{place}\"></div>"
+                "<div class=\"ocr_image\" id=\"block_",
+                id,
+                "\" title=\"",
+                place,
+                "\"></div>\n"
             );
             return;
         }
-        let _ = writeln!(
+        push!(
             html,
-            "<div class=\"ocr_carea\" id=\"block_{id}\" title=\"{place}\">"
+            "<div class=\"ocr_carea\" id=\"block_",
+            id,
+            "\" title=\"",
+            place,
+            "\">\n"
         );
-        let _ = writeln!(html, "<p class=\"ocr_par\" id=\"par_{id}\" title=\"{place}\">");
+        push!(
+            html,
+            "<p class=\"ocr_par\" id=\"par_",
+            id,
+            "\" title=\"",
+            place,
+            "\">\n"
+        );
         if lines.is_empty() {
             match span.kind {
                 BlockKind::Table => self.cells(html, page, content, index, text),
-                _ => html.push_str(&xml::text_with_breaks(text)),
+                _ => xml::push_with_breaks(html, text),
             }
         }
         for (at, line) in lines {
@@ -173,23 +196,30 @@ impl Hocr {
         let mut any = false;
         for cell in page.cells_of(table) {
             any = true;
-            let text = xml::text_with_breaks(cell.text(page).trim());
+            let text = cell.text(page).trim();
             let Some(area) = cell.area else {
-                let _ = writeln!(html, "{text}");
+                xml::push_with_breaks(html, text);
+                html.push('\n');
                 continue;
             };
             content.lines_written += 1;
             let mut properties = Properties::default();
             properties.area(area);
-            let id = format!("{}_{}", self.pages, content.lines_written);
+            let id = Id(self.pages, content.lines_written);
             let place = properties.attribute();
-            let _ = writeln!(
+            push!(
                 html,
-                "<span class=\"ocr_line\" id=\"line_{id}\" title=\"{place}\">{text}</span>"
+                "<span class=\"ocr_line\" id=\"line_",
+                id,
+                "\" title=\"",
+                place,
+                "\">"
             );
+            xml::push_with_breaks(html, text);
+            html.push_str("</span>\n");
         }
         if !any {
-            html.push_str(&xml::text_with_breaks(text));
+            xml::push_with_breaks(html, text);
         }
     }
 
@@ -205,11 +235,15 @@ impl Hocr {
         properties.area(area);
         properties.direction(&line.outline, area);
         properties.confidence("x_conf", line.confidence);
-        let id = format!("{}_{}", self.pages, content.lines_written);
+        let id = Id(self.pages, content.lines_written);
         let place = properties.attribute();
-        let _ = write!(
+        push!(
             html,
-            "<span class=\"ocr_line\" id=\"line_{id}\" title=\"{place}\">"
+            "<span class=\"ocr_line\" id=\"line_",
+            id,
+            "\" title=\"",
+            place,
+            "\">"
         );
         let words = std::mem::take(&mut content.words[at]);
         let words: Vec<&Word> = words
@@ -217,24 +251,37 @@ impl Hocr {
             .filter(|w| self.settings.words && !w.text(page).trim().is_empty())
             .collect();
         if words.is_empty() {
-            html.push_str(&xml::escape(text));
+            push!(html, xml::escape(text));
         }
         for (i, word) in words.iter().enumerate() {
             content.words_written += 1;
             let mut properties = Properties::default();
             properties.area(bounds(&word.outline, size));
             properties.confidence("x_wconf", word.confidence);
-            let space = if i == 0 { "" } else { " " };
-            let _ = write!(
+            let id = Id(self.pages, content.words_written);
+            let (space, place) = (if i == 0 { "" } else { " " }, properties.attribute());
+            push!(
                 html,
-                "{space}<span class=\"ocrx_word\" id=\"word_{}_{}\" title=\"{}\">{}</span>",
-                self.pages,
-                content.words_written,
-                properties.attribute(),
-                xml::escape(word.text(page).trim())
+                space,
+                "<span class=\"ocrx_word\" id=\"word_",
+                id,
+                "\" title=\"",
+                place,
+                "\">"
             );
+            push!(html, xml::escape(word.text(page).trim()), "</span>");
         }
         html.push_str("</span>\n");
+    }
+}
+
+/// What tells an element of a class from the others: the page, and its number on the page.
+#[derive(Clone, Copy)]
+struct Id(u32, u32);
+
+impl Part for Id {
+    fn push_to(&self, out: &mut String) {
+        push!(out, self.0, "_", self.1);
     }
 }
 

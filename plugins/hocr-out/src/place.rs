@@ -1,35 +1,61 @@
 //! The `title` attribute of hOCR: properties parted by semicolons.
 
 use crate::xml;
-use ocr_plugin::{Point, Quad, Rect};
+use ocr_plugin::{Point, Quad, Rect, push};
+use std::borrow::Cow;
+use std::fmt::Write;
 
 /// How far text may be turned and still have a baseline, degrees; beyond, its angle is told instead.
 const UPRIGHT: f64 = 45.0;
 
-/// Properties of one element.
+/// Most elements have a box and one thing more.
+const USUAL_BYTES: usize = 64;
+
+/// Properties of one element, parted by semicolons.
 #[derive(Debug, Default)]
-pub struct Properties(Vec<String>);
+pub struct Properties(String);
 
 impl Properties {
-    pub fn push(&mut self, property: &str) {
-        self.0.push(property.to_owned());
+    /// Begins a property.
+    fn begin(&mut self, name: &str) -> &mut String {
+        if self.0.is_empty() {
+            self.0.reserve(USUAL_BYTES);
+        } else {
+            self.0.push_str("; ");
+        }
+        push!(self.0, name, " ");
+        &mut self.0
+    }
+
+    /// A property whose value is whole numbers.
+    pub fn numbers(&mut self, name: &str, values: &[u32]) {
+        let out = self.begin(name);
+        for (at, value) in values.iter().enumerate() {
+            push!(out, if at > 0 { " " } else { "" }, value);
+        }
+    }
+
+    /// A property whose value is a word.
+    pub fn word(&mut self, name: &str, value: &str) {
+        self.begin(name).push_str(value);
     }
 
     /// A property whose value is text, in quotes; what would end the quotes is left out.
     pub fn text(&mut self, name: &str, value: &str) {
-        let value: String = value.chars().filter(|c| !"\"\\".contains(*c)).collect();
-        self.0.push(format!("{name} \"{value}\""));
+        let out = self.begin(name);
+        out.push('"');
+        out.extend(value.chars().filter(|c| !"\"\\".contains(*c)));
+        out.push('"');
     }
 
     pub fn area(&mut self, r: Rect) {
-        self.0.push(format!("bbox {} {} {} {}", r.x0, r.y0, r.x1, r.y1));
+        self.numbers("bbox", &[r.x0, r.y0, r.x1, r.y1]);
     }
 
     /// From 0 to 100; nothing where it is not known.
     pub fn confidence(&mut self, name: &str, confidence: Option<f32>) {
         if let Some(c) = confidence.filter(|c| c.is_finite()) {
-            self.0
-                .push(format!("{name} {}", (c.clamp(0.0, 1.0) * 100.0).round() as u32));
+            self.numbers(name, &[(c.clamp(0.0, 1.0) * 100.0).round() as u32]);
         }
     }
 
@@ -43,21 +69,29 @@ impl Properties {
             return;
         }
         if angle.abs() > UPRIGHT {
-            self.0.push(format!("textangle {:.0}", (angle + 360.0) % 360.0));
+            let _ = write!(self.begin("textangle"), "{:.0}", (angle + 360.0) % 360.0);
             return;
         }
         let run = f64::from(c.x - d.x);
         let slope = f64::from(c.y - d.y) / run;
         let offset = f64::from(d.y) + slope * (f64::from(area.x0) - f64::from(d.x)) - f64::from(area.y1);
         if run > 0.0 && slope.is_finite() && offset.is_finite() {
-            self.0
-                .push(format!("baseline {} {}", rounded(slope), offset.round() as i64));
+            let _ = write!(
+                self.begin("baseline"),
+                "{} {}",
+                rounded(slope),
+                offset.round() as i64
+            );
         }
     }
 
     /// As the value of an attribute in double quotes.
-    pub fn attribute(&self) -> String {
-        xml::escape(&self.0.join("; ")).replace(['\n', '\t'], " ")
+    pub fn attribute(&self) -> Cow<'_, str> {
+        let escaped = xml::escape(&self.0);
+        match escaped.contains(['\n', '\t']) {
+            true => escaped.replace(['\n', '\t'], " ").into(),
+            false => escaped,
+        }
     }
 }
 

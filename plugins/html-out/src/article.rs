@@ -1,8 +1,7 @@
 //! A page's text as HTML.
 
 use crate::text::escape;
-use ocr_plugin::{BlockKind, Page, Rect, Span, list};
-use std::fmt::Write;
+use ocr_plugin::{BlockKind, Page, Rect, Span, list, push, text::Part};
 
 /// A part of a page's HTML: text, or a picture that the host writes.
 #[derive(Debug, PartialEq)]
@@ -36,8 +35,16 @@ pub struct Heading {
 }
 
 /// The id of a block's element; the boxes link to it.
-pub fn block_id(page: u32, span: usize) -> String {
-    format!("b-{page}-{span}")
+#[derive(Debug, Clone, Copy)]
+pub struct BlockId {
+    pub page: u32,
+    pub span: usize,
+}
+
+impl Part for BlockId {
+    fn push_to(&self, out: &mut String) {
+        push!(out, "b-", self.page, "-", self.span);
+    }
 }
 
 /// What the reader is told above a page that is not whole.
@@ -57,12 +64,15 @@ pub fn notice(page: &Page) -> String {
     )
 }
 
+/// About what stands around the text of a block.
+const BLOCK_BYTES: usize = 32;
+
 /// The page's blocks in reading order, and its headings.
 pub fn build(page: &Page, number: u32) -> (Vec<Piece>, Vec<Heading>) {
     let mut article = Article {
         page,
         number,
-        html: String::new(),
+        html: String::with_capacity(page.text().len() + BLOCK_BYTES * page.spans().len()),
         pieces: Vec::new(),
         headings: Vec::new(),
         lists: Vec::new(),
@@ -86,6 +96,13 @@ struct Article<'p, 'h> {
 }
 
 impl Article<'_, '_> {
+    fn id(&self, span: usize) -> BlockId {
+        BlockId {
+            page: self.number,
+            span,
+        }
+    }
+
     fn break_off(&mut self) {
         if !self.html.is_empty() {
             self.pieces.push(Piece::Html(std::mem::take(&mut self.html)));
@@ -124,24 +141,39 @@ impl Article<'_, '_> {
                 self.element(index, "p", "furniture", text);
             }
             BlockKind::Paragraph | BlockKind::Other => {
-                let id = block_id(self.number, index);
-                let _ = writeln!(self.html, "<p id=\"{id}\">{}</p>", escape(text));
+                push!(
+                    self.html,
+                    "<p id=\"",
+                    self.id(index),
+                    "\">",
+                    escape(text),
+                    "</p>\n"
+                );
             }
         }
     }
 
     fn element(&mut self, index: usize, name: &str, class: &str, text: &str) {
-        let id = block_id(self.number, index);
-        let _ = writeln!(
-            self.html,
-            "<{name} id=\"{id}\" class=\"{class}\">{}</{name}>",
-            escape(text)
-        );
+        let id = self.id(index);
+        push!(self.html, "<", name, " id=\"", id, "\" class=\"", class, "\">");
+        push!(self.html, escape(text), "</", name, ">\n");
     }
 
     fn heading(&mut self, index: usize, depth: u8, text: &str) {
-        let id = block_id(self.number, index);
-        let _ = writeln!(self.html, "<h{depth} id=\"{id}\">{}</h{depth}>", escape(text));
+        let mut id = String::new();
+        push!(id, self.id(index));
+        push!(
+            self.html,
+            "<h",
+            depth,
+            " id=\"",
+            id,
+            "\">",
+            escape(text),
+            "</h",
+            depth,
+            ">\n"
+        );
         self.headings.push(Heading {
             id,
             depth,
@@ -166,23 +198,29 @@ impl Article<'_, '_> {
     }
 
     fn caption_html(&self, owner: usize) -> String {
-        let each = |(index, text): (usize, String)| {
-            format!(
-                "<span id=\"{}\">{}</span>",
-                block_id(self.number, index),
-                escape(&text)
-            )
-        };
-        self.captions(owner)
-            .into_iter()
-            .map(each)
-            .collect::<Vec<_>>()
-            .join(" ")
+        let mut html = String::new();
+        for (at, (index, text)) in self.captions(owner).into_iter().enumerate() {
+            let space = if at > 0 { " " } else { "" };
+            push!(
+                html,
+                space,
+                "<span id=\"",
+                self.id(index),
+                "\">",
+                escape(&text),
+                "</span>"
+            );
+        }
+        html
     }
 
     fn figure(&mut self, index: usize, span: &Span) {
-        let id = block_id(self.number, index);
-        let _ = write!(self.html, "<figure id=\"{id}\" class=\"picture\">");
+        push!(
+            self.html,
+            "<figure id=\"",
+            self.id(index),
+            "\" class=\"picture\">"
+        );
         self.break_off();
         let caption = self
             .captions(index)
@@ -197,26 +235,27 @@ impl Article<'_, '_> {
         }));
         let (text, caption) = (span.text(self.page), self.caption_html(index));
         if !text.is_empty() {
-            let _ = write!(
-                self.html,
-                "<details><summary>Text in the figure</summary><p>{}</p></details>",
-                escape(text)
-            );
+            let opened = "<details><summary>Text in the figure</summary><p>";
+            push!(self.html, opened, escape(text), "</p></details>");
         }
         if !caption.is_empty() {
-            let _ = write!(self.html, "<figcaption>{caption}</figcaption>");
+            push!(self.html, "<figcaption>", caption, "</figcaption>");
         }
         self.html.push_str("</figure>\n");
     }
 
     fn table(&mut self, index: usize, span: &Span) {
-        let id = block_id(self.number, index);
         let caption = self.caption_html(index);
         match crate::table::rows(self.page, index) {
             Some(rows) => {
-                let _ = write!(self.html, "<div class=\"scroll\"><table id=\"{id}\">");
+                push!(
+                    self.html,
+                    "<div class=\"scroll\"><table id=\"",
+                    self.id(index),
+                    "\">"
+                );
                 if !caption.is_empty() {
-                    let _ = write!(self.html, "<caption>{caption}</caption>");
+                    push!(self.html, "<caption>", caption, "</caption>");
                 }
                 self.html.push_str(&rows);
                 self.html.push_str("</table></div>\n");
@@ -225,7 +264,7 @@ impl Article<'_, '_> {
             None => {
                 self.element(index, "pre", "table", span.text(self.page));
                 if !caption.is_empty() {
-                    let _ = writeln!(self.html, "<p class=\"caption\">{caption}</p>");
+                    push!(self.html, "<p class=\"caption\">", caption, "</p>\n");
                 }
             }
         }
@@ -246,15 +285,14 @@ impl Article<'_, '_> {
             self.close_lists(depth - 1);
         }
         if self.lists.len() < depth {
-            let _ = writeln!(self.html, "<{element}>");
+            push!(self.html, "<", element, ">\n");
             self.lists.push(element);
         } else {
             self.html.push_str("</li>\n");
         }
-        let id = block_id(self.number, index);
-        let _ = write!(self.html, "<li id=\"{id}\">");
+        push!(self.html, "<li id=\"", self.id(index), "\">");
         if let Some(marker) = marker.filter(|_| is_numbered) {
-            let _ = write!(self.html, "<span class=\"marker\">{}</span> ", escape(marker));
+            push!(self.html, "<span class=\"marker\">", escape(marker), "</span> ");
         }
         self.html.push_str(&escape(text));
     }
@@ -263,8 +301,7 @@ impl Article<'_, '_> {
     fn close_lists(&mut self, depth: usize) {
         while self.lists.len() > depth {
             if let Some(element) = self.lists.pop() {
-                let _ = write!(self.html, "</li>\n</{element}>");
-                self.html.push('\n');
+                push!(self.html, "</li>\n</", element, ">\n");
             }
         }
     }

@@ -278,7 +278,7 @@ fn head(doc: &DocInfo, title: &str, has_scans: bool, has_boxes: bool) -> String 
     let name = if title == escape(&doc.name) {
         pages.trim_start_matches(" · ").to_owned()
     } else {
-        escape(&doc.name) + &pages
+        escape(&doc.name).into_owned() + &pages
     };
     let switches = if has_scans { SWITCHES } else { NO_SWITCHES };
     let boxes = if has_scans && has_boxes {

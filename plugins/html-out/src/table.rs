@@ -1,8 +1,7 @@
 //! A table's cells as rows of HTML.
 
 use crate::text::escape;
-use ocr_plugin::{Cell, CellKind, Page};
-use std::fmt::Write;
+use ocr_plugin::{Cell, CellKind, Page, push};
 
 /// Rows and columns that are taken at their word; engines that loop count further.
 const LONGEST: u32 = 2_000;
@@ -87,12 +86,12 @@ fn write_cell(out: &mut String, page: &Page, cell: &Cell, rows: u32, columns: u3
         CellKind::RowHeader => ("th", " scope=\"row\""),
         CellKind::RowSection => ("th", " scope=\"rowgroup\""),
     };
-    let _ = write!(out, "<{name}{scope}");
+    push!(out, "<", name, scope);
     if rows > 1 {
-        let _ = write!(out, " rowspan=\"{rows}\"");
+        push!(out, " rowspan=\"", rows, "\"");
     }
     if columns > 1 {
-        let _ = write!(out, " colspan=\"{columns}\"");
+        push!(out, " colspan=\"", columns, "\"");
     }
-    let _ = write!(out, ">{}</{name}>", escape(cell.text(page)));
+    push!(out, ">", escape(cell.text(page)), "</", name, ">");
 }

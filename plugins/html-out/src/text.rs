@@ -1,24 +1,30 @@
 //! Text that came from a page is data, whatever it looks like: everything goes through here on its way into HTML.
 
+use ocr_plugin::text;
+use std::borrow::Cow;
+
 /// Text as HTML, safe in elements and in quoted attributes. Characters that HTML forbids become U+FFFD.
-pub fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() + 16);
-    for c in text.chars() {
-        match c {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            '\n' | '\t' => out.push(c),
-            '\r' => {}
-            // Direction overrides would let a page rewrite how its surroundings read.
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
-            c if c.is_control() || matches!(c, '\u{fdd0}'..='\u{fdef}') => out.push('\u{fffd}'),
-            c => out.push(c),
-        }
-    }
-    out
+pub fn escape(text: &str) -> Cow<'_, str> {
+    text::mapped(text, stays, |out, c| match c {
+        '&' => out.push_str("&amp;"),
+        '<' => out.push_str("&lt;"),
+        '>' => out.push_str("&gt;"),
+        '"' => out.push_str("&quot;"),
+        '\'' => out.push_str("&#39;"),
+        '\r' => {}
+        // Direction overrides would let a page rewrite how its surroundings read.
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+        c if c.is_control() || matches!(c, '\u{fdd0}'..='\u{fdef}') => out.push('\u{fffd}'),
+        c => out.push(c),
+    })
+}
+
+/// Whether a character that begins with this byte is written as it is; behind 0xc2 are controls, behind 0xe2 direction
+/// overrides, behind 0xef what HTML forbids.
+fn stays(b: u8) -> bool {
+    let is_markup = (b == b'&') | (b == b'<') | (b == b'>') | (b == b'"') | (b == b'\'');
+    let is_layout = (b == b'\n') | (b == b'\t');
+    is_layout | ((b >= b' ') & !is_markup & (b != 0x7f) & (b != 0xc2) & (b != 0xe2) & (b != 0xef))
 }
 
 /// A relative path as the value of `src` or `href`.

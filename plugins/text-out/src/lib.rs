@@ -5,8 +5,9 @@
 
 #![forbid(unsafe_code)]
 
-use ocr_plugin::{BlockKind, Config, DocInfo, Formatter, Page, Result, Span, output};
+use ocr_plugin::{BlockKind, Config, DocInfo, Formatter, Page, Result, Span, output, push, text};
 use serde::Deserialize;
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 /// Most columns of a table that are parted by tabs; a cell that says it stands further right is written there.
@@ -54,23 +55,28 @@ impl Formatter for Text {
             self.out.write_text(&format!("\n{between}{end}"))?;
         }
         let mut text = notice(page).unwrap_or_default();
+        text.reserve(page.text().len() + 2 * page.spans().len());
         let mut last: Option<BlockKind> = None;
         for (index, span) in page.reading_order() {
             if span.kind.is_furniture() && !self.settings.furniture {
                 continue;
             }
-            let block = self.block(page, index, span);
-            if block.trim().is_empty() {
-                continue;
-            }
+            let before = text.len();
             // Items of a list stand together.
             let list = span.kind == BlockKind::ListItem && last == Some(BlockKind::ListItem);
             if !text.is_empty() && !list {
                 text.push('\n');
             }
-            text.push_str(block.trim_end());
-            text.push('\n');
-            last = Some(span.kind);
+            let start = text.len();
+            self.block(&mut text, page, index, span);
+            match text[start..].trim_end().len() {
+                0 => text.truncate(before),
+                seen => {
+                    text.truncate(start + seen);
+                    text.push('\n');
+                    last = Some(span.kind);
+                }
+            }
         }
         Ok(self.out.write_text(&text)?)
     }
@@ -81,25 +87,28 @@ impl Formatter for Text {
 }
 
 impl Text {
-    fn block(&self, page: &Page, index: usize, span: &Span) -> String {
+    fn block(&self, out: &mut String, page: &Page, index: usize, span: &Span) {
         let text = match span.kind {
             BlockKind::Table => match table(page, index) {
-                Some(rows) => return rows,
+                Some(rows) => return out.push_str(&rows),
                 None => span.text(page),
             },
             BlockKind::Formula if span.text.len == 0 => span.markup(page),
-            BlockKind::Code => return clean(span.text(page)),
+            BlockKind::Code => return out.push_str(&clean(span.text(page))),
             _ => span.text(page),
         };
-        let text = clean(text);
         let indent = match span.kind {
-            BlockKind::ListItem => "  ".repeat(usize::from(span.level.clamp(1, 20)) - 1),
-            _ => String::new(),
+            BlockKind::ListItem => usize::from(span.level.clamp(1, 20)) - 1,
+            _ => 0,
         };
+        let text = clean(text);
         let lines = text.lines().map(str::trim).filter(|l| !l.is_empty());
-        match self.settings.lines {
-            Lines::Keep => lines.map(|line| format!("{indent}{line}\n")).collect(),
-            Lines::Join => format!("{indent}{}", lines.collect::<Vec<_>>().join(" ")),
+        for (at, line) in lines.enumerate() {
+            match self.settings.lines {
+                Lines::Join if at > 0 => push!(out, " ", line),
+                Lines::Join => push!(out, "  ".repeat(indent), line),
+                Lines::Keep => push!(out, "  ".repeat(indent), line, "\n"),
+            }
         }
     }
 }
@@ -108,7 +117,7 @@ impl Text {
 fn table(page: &Page, index: usize) -> Option<String> {
     let mut rows: BTreeMap<u32, BTreeMap<u32, String>> = BTreeMap::new();
     for cell in page.cells_of(index) {
-        let words: Vec<String> = cell.text(page).split_whitespace().map(clean).collect();
+        let words: Vec<Cow<str>> = cell.text(page).split_whitespace().map(clean).collect();
         rows.entry(cell.row)
             .or_default()
             .insert(cell.column, words.join(" "));
@@ -135,15 +144,14 @@ fn notice(page: &Page) -> Option<String> {
 }
 
 /// Text without control characters and without marks that turn the direction of what follows.
-fn clean(text: &str) -> String {
-    text.replace("\r\n", "\n")
-        .chars()
-        .filter(|c| match c {
-            '\n' | '\t' => true,
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => false,
-            c => !c.is_control(),
-        })
-        .collect()
+fn clean(text: &str) -> Cow<'_, str> {
+    // Behind 0xc2 are controls, behind 0xe2 the marks.
+    let stays = |b: u8| (b >= b' ') & (b != 0x7f) & (b != 0xc2) & (b != 0xe2) | (b == b'\n') | (b == b'\t');
+    text::mapped(text, stays, |out, c| match c {
+        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {}
+        c if c.is_control() => {}
+        c => out.push(c),
+    })
 }
 
 ocr_plugin::export_formatter!(Text);
