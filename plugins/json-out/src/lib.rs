@@ -6,14 +6,16 @@
 
 #![forbid(unsafe_code)]
 
+mod json;
 mod page;
 mod schema;
 mod table;
 mod words;
 
+use json::{Json, Name, Value};
 use ocr_plugin::{Config, Diagnostic, DocInfo, Formatter, Page, Result, Severity, log, output};
 use schema::{Group, Incident, Item, Meta, Node, Origin, PageItem, Ref, Size};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -41,7 +43,7 @@ impl Default for Settings {
     }
 }
 
-struct Json {
+struct Docling {
     out: Writer,
     words: Option<output::File>,
     settings: Settings,
@@ -55,6 +57,9 @@ struct Json {
     incidents: Vec<Incident>,
 }
 
+/// Bytes that are handed on at once, at most and about; an ordinary page has 40 KiB.
+const MOST_KEPT: usize = 64 << 10;
+
 /// How many items there are so far.
 #[derive(Debug, Default, Clone, Copy)]
 struct Counts {
@@ -64,19 +69,20 @@ struct Counts {
     groups: u32,
 }
 
-impl Formatter for Json {
+impl Formatter for Docling {
     fn open(doc: &DocInfo, config: Config) -> Result<Self> {
         let settings: Settings = config.parse()?;
         let mut out = Writer {
             file: output::main()?,
-            indent: settings.indent,
-            first: true,
+            json: Json::new(settings.indent, 0),
         };
+        out.json.open("{");
         out.field("schema_name", &schema::NAME)?;
         out.field("version", &schema::VERSION)?;
         out.field("name", &stem(&doc.name))?;
         out.field("origin", &origin(doc))?;
-        out.open_array("texts")?;
+        out.open("texts", "[");
+        out.flush()?;
         let words = settings.words.then(open_words).flatten();
         Ok(Self {
             out,
@@ -118,13 +124,12 @@ impl Formatter for Json {
         for text in &built.texts {
             self.out.element(text)?;
         }
+        self.out.flush()?;
         let indent = self.settings.indent;
-        self.tables
-            .extend(built.tables.iter().map(|t| render(t, indent, 2)));
+        self.tables.extend(built.tables.iter().map(|t| render(t, indent)));
         self.pictures
-            .extend(built.pictures.iter().map(|p| render(p, indent, 2)));
-        self.groups
-            .extend(built.groups.iter().map(|g| render(g, indent, 2)));
+            .extend(built.pictures.iter().map(|p| render(p, indent)));
+        self.groups.extend(built.groups.iter().map(|g| render(g, indent)));
         self.body.extend(&built.body);
         if let Some(words) = &self.words {
             words.write_text(&words::line(page, number, &built.items))?;
@@ -134,32 +139,33 @@ impl Formatter for Json {
     }
 
     fn finish(mut self) -> Result<()> {
-        self.out.close_array()?;
+        self.out.json.close("]");
         for (name, items) in [
             ("groups", &self.groups),
             ("tables", &self.tables),
             ("pictures", &self.pictures),
         ] {
-            self.out.open_array(name)?;
+            self.out.open(name, "[");
             items.iter().try_for_each(|item| self.out.rendered(item))?;
-            self.out.close_array()?;
+            self.out.json.close("]");
         }
         for name in ["key_value_items", "form_items"] {
-            self.out.open_array(name)?;
-            self.out.close_array()?;
+            self.out.open(name, "[");
+            self.out.json.close("]");
         }
         let meta = (!self.incidents.is_empty()).then_some(Meta {
             pages: self.incidents,
         });
         self.out
-            .field("furniture", &root("#/furniture", "furniture", Vec::new(), meta))?;
+            .field("furniture", &root(Item::Furniture, "furniture", Vec::new(), meta))?;
         let children = self.body.iter().map(|&item| item.into()).collect();
-        self.out.field("body", &root("#/body", "body", children, None))?;
-        self.out.open("pages", '{')?;
+        self.out
+            .field("body", &root(Item::Body, "body", children, None))?;
+        self.out.open("pages", "{");
         for (number, page) in &self.pages {
-            self.out.nested_field(&number.to_string(), page)?;
+            self.out.field(&number.to_string(), page)?;
         }
-        self.out.close('}')?;
+        self.out.json.close("}");
         self.out.finish()
     }
 }
@@ -175,18 +181,18 @@ fn open_words() -> Option<output::File> {
     }
 }
 
-fn root(pointer: &str, layer: &'static str, children: Vec<Ref>, meta: Option<Meta>) -> Group {
+fn root(item: Item, layer: &'static str, children: Vec<Ref>, meta: Option<Meta>) -> Group {
     let node = Node {
-        self_ref: pointer.to_owned(),
+        self_ref: item,
         parent: None,
         children,
-        content_layer: layer,
+        content_layer: Name(layer),
         meta,
     };
     Group {
         node,
         name: "_root_",
-        label: "unspecified",
+        label: Name("unspecified"),
     }
 }
 
@@ -226,98 +232,67 @@ fn origin(doc: &DocInfo) -> Origin<'_> {
     }
 }
 
-/// A value as JSON text; `depth` is the nesting it will stand at.
-fn render(value: &impl Serialize, indent: bool, depth: usize) -> String {
-    let text = if indent {
-        serde_json::to_string_pretty(value)
-    } else {
-        serde_json::to_string(value)
-    };
-    // Serialising plain structs to memory cannot fail.
-    let text = text.unwrap_or_else(|e| unreachable!("plain data has a JSON form: {e}"));
-    // Newlines inside strings are escaped, so those that are left are layout.
-    if indent {
-        text.replace('\n', &format!("\n{}", "  ".repeat(depth)))
-    } else {
-        text
-    }
+/// An item of an array of the document, kept until its array is written.
+fn render(item: &impl Value, indent: bool) -> String {
+    // The arrays are fields of the document.
+    let mut json = Json::new(indent, 2);
+    item.write(&mut json);
+    json.out
 }
 
 /// Writes one object whose fields may be arrays that are written element by element.
 struct Writer {
     file: output::File,
-    indent: bool,
-    /// Whether the innermost open object or array is still empty.
-    first: bool,
+    /// Holds what the file has not been given yet.
+    json: Json,
 }
 
 impl Writer {
-    fn separate(&mut self, depth: usize) -> String {
-        let comma = if self.first { "" } else { "," };
-        self.first = false;
-        if self.indent {
-            format!("{comma}\n{}", "  ".repeat(depth))
-        } else {
-            comma.to_owned()
+    fn field(&mut self, name: &str, value: &impl Value) -> Result<()> {
+        self.json.name(name);
+        value.write(&mut self.json);
+        self.flush_much()
+    }
+
+    fn open(&mut self, name: &str, bracket: &'static str) {
+        self.json.name(name);
+        self.json.open(bracket);
+    }
+
+    fn element(&mut self, value: &impl Value) -> Result<()> {
+        self.json.begin();
+        value.write(&mut self.json);
+        self.flush_much()
+    }
+
+    fn rendered(&mut self, item: &str) -> Result<()> {
+        self.json.begin();
+        self.json.out.push_str(item);
+        self.flush_much()
+    }
+
+    fn flush_much(&mut self) -> Result<()> {
+        match self.json.out.len() < MOST_KEPT {
+            true => Ok(()),
+            false => self.flush(),
         }
     }
 
-    fn name(&mut self, name: &str, depth: usize) -> String {
-        let open = if depth == 1 && self.file.len() == 0 {
-            "{"
-        } else {
-            ""
-        };
-        let space = if self.indent { " " } else { "" };
-        format!("{open}{}\"{name}\":{space}", self.separate(depth))
+    /// Hands on what there is.
+    fn flush(&mut self) -> Result<()> {
+        self.file.write(self.json.out.as_bytes())?;
+        self.json.out.clear();
+        Ok(())
     }
 
-    fn field(&mut self, name: &str, value: &impl Serialize) -> Result<()> {
-        let text = self.name(name, 1) + &render(value, self.indent, 1);
-        Ok(self.file.write_text(&text)?)
-    }
-
-    fn nested_field(&mut self, name: &str, value: &impl Serialize) -> Result<()> {
-        let text = self.name(name, 2) + &render(value, self.indent, 2);
-        Ok(self.file.write_text(&text)?)
-    }
-
-    fn open(&mut self, name: &str, bracket: char) -> Result<()> {
-        let text = format!("{}{bracket}", self.name(name, 1));
-        self.first = true;
-        Ok(self.file.write_text(&text)?)
-    }
-
-    fn open_array(&mut self, name: &str) -> Result<()> {
-        self.open(name, '[')
-    }
-
-    fn element(&mut self, value: &impl Serialize) -> Result<()> {
-        let text = render(value, self.indent, 2);
-        self.rendered(&text)
-    }
-
-    fn rendered(&mut self, text: &str) -> Result<()> {
-        let text = self.separate(2) + text;
-        Ok(self.file.write_text(&text)?)
-    }
-
-    fn close(&mut self, bracket: char) -> Result<()> {
-        let line = if self.indent && !self.first { "\n  " } else { "" };
-        self.first = false;
-        Ok(self.file.write_text(&format!("{line}{bracket}"))?)
-    }
-
-    fn close_array(&mut self) -> Result<()> {
-        self.close(']')
-    }
-
-    fn finish(self) -> Result<()> {
-        Ok(self.file.write_text(if self.indent { "\n}\n" } else { "}\n" })?)
+    fn finish(mut self) -> Result<()> {
+        self.json.close("}");
+        self.json.out.push('\n');
+        self.flush()
     }
 }
 
-ocr_plugin::export_formatter!(Json);
+ocr_plugin::export_formatter!(Docling);
 
 #[cfg(test)]
 mod tests;

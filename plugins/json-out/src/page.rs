@@ -1,5 +1,6 @@
 //! One page's items.
 
+use crate::json::Name;
 use crate::schema::{
     BBox, Floating, Group, ImageRef, Incident, Item, Node, Picture, Prov, Ref, Size, Table, Text,
 };
@@ -44,7 +45,7 @@ pub fn build<'p>(page: &'p Page<'_>, number: u32, counts: Counts, cut: bool) -> 
         number,
         start: counts,
         built: Built {
-            texts: Vec::new(),
+            texts: Vec::with_capacity(page.spans().len()),
             tables: Vec::new(),
             pictures: Vec::new(),
             groups: Vec::new(),
@@ -99,7 +100,7 @@ impl<'p> Builder<'p, '_> {
         };
         let text = Text {
             node: self.node(item, parent, span),
-            label: label(span, self.page),
+            label: Name(label(span, self.page)),
             prov: [self.prov(span, text)],
             orig,
             text,
@@ -125,16 +126,16 @@ impl<'p> Builder<'p, '_> {
             let group = self.built.counts.groups;
             self.built.counts.groups += 1;
             let node = Node {
-                self_ref: Item::Group(group).pointer(),
+                self_ref: Item::Group(group),
                 parent: Some(parent.into()),
                 children: Vec::new(),
-                content_layer: "body",
+                content_layer: Name("body"),
                 meta: None,
             };
             self.built.groups.push(Group {
                 node,
                 name: "list",
-                label: "list",
+                label: Name("list"),
             });
             match parent {
                 Item::Text(above) => self.text_at(above).node.children.push(Item::Group(group).into()),
@@ -164,7 +165,7 @@ impl<'p> Builder<'p, '_> {
         let text = span.text(self.page);
         let table = Table {
             node: self.node(item, Item::Body, span),
-            label: "table",
+            label: Name("table"),
             prov: [self.prov(span, "")],
             floating: Floating::default(),
             data: table::data(self.page, index, text, |area| bbox(self.page, area)),
@@ -189,7 +190,7 @@ impl<'p> Builder<'p, '_> {
         let floating = Floating::default();
         self.built.pictures.push(Picture {
             node,
-            label: "picture",
+            label: Name("picture"),
             prov,
             floating,
             annotations: [],
@@ -257,20 +258,20 @@ impl<'p> Builder<'p, '_> {
 
     fn node(&self, item: Item, parent: Item, span: &Span) -> Node {
         Node {
-            self_ref: item.pointer(),
+            self_ref: item,
             parent: Some(parent.into()),
             children: Vec::new(),
-            content_layer: if span.kind.is_furniture() {
+            content_layer: Name(if span.kind.is_furniture() {
                 "furniture"
             } else {
                 "body"
-            },
+            }),
             meta: None,
         }
     }
 
     fn prov(&self, span: &Span, text: &str) -> Prov {
-        let charspan = (0, text.chars().count());
+        let charspan = [0, text.chars().count()];
         Prov {
             page_no: self.number,
             bbox: bbox(self.page, span.area),
@@ -307,7 +308,7 @@ pub fn bbox(page: &Page, area: Rect) -> BBox {
         t: at(t),
         r: at(r),
         b: at(b),
-        coord_origin: "BOTTOMLEFT",
+        coord_origin: Name("BOTTOMLEFT"),
     }
 }
 

@@ -1,7 +1,8 @@
 //! The parts of Docling's document schema, version 1.10.0, that recognised pages fill
 //! (<https://github.com/docling-project/docling-core>, `docs/DoclingDocument.json`).
 
-use serde::Serialize;
+use crate::json::{Json, Name, Value, object};
+use ocr_plugin::push;
 
 /// The schema's name and version.
 pub const NAME: &str = "DoclingDocument";
@@ -12,113 +13,121 @@ pub const VERSION: &str = "1.10.0";
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Item {
     Body,
+    Furniture,
     Text(u32),
     Table(u32),
     Picture(u32),
     Group(u32),
 }
 
-impl Item {
-    /// The JSON pointer by which others refer to it.
-    pub fn pointer(self) -> String {
-        match self {
-            Item::Body => "#/body".to_owned(),
-            Item::Text(i) => format!("#/texts/{i}"),
-            Item::Table(i) => format!("#/tables/{i}"),
-            Item::Picture(i) => format!("#/pictures/{i}"),
-            Item::Group(i) => format!("#/groups/{i}"),
-        }
+/// The JSON pointer by which others refer to it.
+impl Value for Item {
+    fn write(&self, json: &mut Json) {
+        let (list, index) = match self {
+            Item::Body => return Name("#/body").write(json),
+            Item::Furniture => return Name("#/furniture").write(json),
+            Item::Text(i) => ("texts", i),
+            Item::Table(i) => ("tables", i),
+            Item::Picture(i) => ("pictures", i),
+            Item::Group(i) => ("groups", i),
+        };
+        push!(json.out, "\"#/", list, "/", index, "\"");
     }
 }
 
 /// A reference to an item.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Ref {
-    #[serde(rename = "$ref")]
-    pointer: String,
+    pointer: Item,
 }
 
+object!(plain Ref: pointer as "$ref");
+
 impl From<Item> for Ref {
-    fn from(item: Item) -> Self {
-        Self {
-            pointer: item.pointer(),
-        }
+    fn from(pointer: Item) -> Self {
+        Self { pointer }
     }
 }
 
 /// What all items have.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Node {
-    pub self_ref: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub self_ref: Item,
     pub parent: Option<Ref>,
     pub children: Vec<Ref>,
-    pub content_layer: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
+    pub content_layer: Name,
     pub meta: Option<Meta>,
 }
 
+object!(part Node: self_ref, parent, children, content_layer, meta);
+
 /// What the schema has no field for; custom names carry a prefix. Readers print what they find here as if it were text
 /// of the document, so it hangs on the furniture, which they leave out.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Meta {
-    #[serde(rename = "ocr_host__pages")]
     pub pages: Vec<Incident>,
 }
 
+object!(plain Meta: pages as "ocr_host__pages");
+
 /// A page whose text is not whole.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Incident {
     pub page_no: u32,
     pub outcome: &'static str,
     pub messages: Vec<String>,
 }
 
+object!(plain Incident: page_no, outcome, messages);
+
 /// A place in points from the page's bottom left.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy)]
 pub struct BBox {
     pub l: f64,
     pub t: f64,
     pub r: f64,
     pub b: f64,
-    pub coord_origin: &'static str,
+    pub coord_origin: Name,
 }
 
+object!(plain BBox: l, t, r, b, coord_origin);
+
 /// Which part of which page an item came from.
-#[derive(Debug, Serialize)]
+#[derive(Debug)]
 pub struct Prov {
     pub page_no: u32,
     pub bbox: BBox,
-    pub charspan: (usize, usize),
+    pub charspan: [usize; 2],
 }
 
-#[derive(Debug, Serialize)]
+object!(plain Prov: page_no, bbox, charspan);
+
+#[derive(Debug)]
 pub struct Text<'p> {
-    #[serde(flatten)]
     pub node: Node,
-    pub label: &'static str,
+    pub label: Name,
     pub prov: [Prov; 1],
     pub orig: &'p str,
     pub text: &'p str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub level: Option<u8>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub enumerated: Option<bool>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub marker: Option<&'p str>,
 }
 
+object!(Text: node, label, prov, orig, text, level, enumerated, marker);
+
 /// What tables and pictures have besides.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Default)]
 pub struct Floating {
     pub captions: Vec<Ref>,
     pub references: Vec<Ref>,
     pub footnotes: Vec<Ref>,
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub image: Option<ImageRef>,
 }
 
-#[derive(Debug, Serialize)]
+object!(part Floating: captions, references, footnotes, image);
+
+#[derive(Debug)]
 pub struct ImageRef {
     pub mimetype: &'static str,
     pub dpi: u32,
@@ -126,36 +135,40 @@ pub struct ImageRef {
     pub uri: String,
 }
 
-#[derive(Debug, Serialize)]
+object!(plain ImageRef: mimetype, dpi, size, uri);
+
+#[derive(Debug)]
 pub struct Size {
     pub width: f64,
     pub height: f64,
 }
 
-#[derive(Debug, Serialize)]
+object!(plain Size: width, height);
+
+#[derive(Debug)]
 pub struct Picture {
-    #[serde(flatten)]
     pub node: Node,
-    pub label: &'static str,
+    pub label: Name,
     pub prov: [Prov; 1],
-    #[serde(flatten)]
     pub floating: Floating,
-    pub annotations: [(); 0],
+    pub annotations: [u32; 0],
 }
 
-#[derive(Debug, Serialize)]
+object!(plain Picture: node, label, prov, floating, annotations);
+
+#[derive(Debug)]
 pub struct Table<'p> {
-    #[serde(flatten)]
     pub node: Node,
-    pub label: &'static str,
+    pub label: Name,
     pub prov: [Prov; 1],
-    #[serde(flatten)]
     pub floating: Floating,
     pub data: TableData<'p>,
-    pub annotations: [(); 0],
+    pub annotations: [u32; 0],
 }
 
-#[derive(Debug, Serialize)]
+object!(Table: node, label, prov, floating, data, annotations);
+
+#[derive(Debug)]
 pub struct TableData<'p> {
     pub table_cells: Vec<TableCell<'p>>,
     pub num_rows: u32,
@@ -164,9 +177,10 @@ pub struct TableData<'p> {
     pub grid: Vec<Vec<TableCell<'p>>>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+object!(TableData: table_cells, num_rows, num_cols, orientation, grid);
+
+#[derive(Debug, Clone)]
 pub struct TableCell<'p> {
-    #[serde(skip_serializing_if = "Option::is_none")]
     pub bbox: Option<BBox>,
     pub row_span: u32,
     pub col_span: u32,
@@ -181,23 +195,31 @@ pub struct TableCell<'p> {
     pub fillable: bool,
 }
 
-#[derive(Debug, Serialize)]
+object!(TableCell: bbox, row_span, col_span, start_row_offset_idx, end_row_offset_idx, start_col_offset_idx,
+    end_col_offset_idx, text, column_header, row_header, row_section, fillable);
+
+#[derive(Debug)]
 pub struct Group {
-    #[serde(flatten)]
     pub node: Node,
     pub name: &'static str,
-    pub label: &'static str,
+    pub label: Name,
 }
 
-#[derive(Debug, Serialize)]
+object!(plain Group: node, name, label);
+
+#[derive(Debug)]
 pub struct PageItem {
     pub size: Size,
     pub page_no: u32,
 }
 
-#[derive(Debug, Serialize)]
+object!(plain PageItem: size, page_no);
+
+#[derive(Debug)]
 pub struct Origin<'d> {
     pub mimetype: &'static str,
     pub binary_hash: u64,
     pub filename: &'d str,
 }
+
+object!(Origin: mimetype, binary_hash, filename);

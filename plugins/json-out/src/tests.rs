@@ -12,7 +12,7 @@ fn doc() -> DocInfo {
 }
 
 fn run(config: &str, pages: Vec<PageData>) -> (Run, Value) {
-    let run = testing::format::<Json>(&doc(), config, pages);
+    let run = testing::format::<Docling>(&doc(), config, pages);
     assert_eq!(run.result, Ok(()));
     let value = serde_json::from_str(&run.main()).unwrap_or_else(|e| panic!("{e}\n{}", run.main()));
     (run, value)
@@ -205,7 +205,7 @@ fn words_go_beside() {
         files: false,
         ..Grants::default()
     };
-    let run = testing::format_with::<Json>(no_files, &doc(), r#"{"words": true}"#, vec![]);
+    let run = testing::format_with::<Docling>(no_files, &doc(), r#"{"words": true}"#, vec![]);
     assert_eq!(
         (run.result, run.diagnostics[0].code.as_str()),
         (Ok(()), "words-omitted")

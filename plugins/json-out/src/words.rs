@@ -1,49 +1,50 @@
 //! What Docling's schema has no place for: confidences, the engine's own names of blocks, lines and words. One JSON
 //! object a page.
 
+use crate::json::{Json, Name, Value, object};
 use crate::page::round;
 use crate::schema::Item;
 use ocr_plugin::{Page, Quad, Span};
-use serde::Serialize;
 
-#[derive(Serialize)]
 struct PageWords<'p> {
     page_no: u32,
     /// Points.
     width: f64,
     height: f64,
     /// Of all quads below.
-    coord_origin: &'static str,
+    coord_origin: Name,
     blocks: Vec<Block<'p>>,
     lines: Vec<LineWords<'p>>,
 }
 
-#[derive(Serialize)]
+object!(PageWords: page_no, width, height, coord_origin, blocks, lines);
+
 struct Block<'p> {
-    item: String,
+    item: Item,
     label: &'p str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     confidence: Option<f64>,
 }
 
-#[derive(Serialize)]
+object!(Block: item, label, confidence);
+
 struct LineWords<'p> {
     /// The item that the line belongs to.
-    item: String,
+    item: Item,
     text: &'p str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     confidence: Option<f64>,
     quad: [f64; 8],
     words: Vec<WordEntry<'p>>,
 }
 
-#[derive(Serialize)]
+object!(LineWords: item, text, confidence, quad, words);
+
 struct WordEntry<'p> {
     text: &'p str,
-    #[serde(skip_serializing_if = "Option::is_none")]
     confidence: Option<f64>,
     quad: [f64; 8],
 }
+
+object!(WordEntry: text, confidence, quad);
 
 /// A page's lines as a line of JSON. Quads are x and y of four corners, clockwise from the text's own top left, in points
 /// from the page's bottom left.
@@ -53,11 +54,7 @@ pub fn line(page: &Page, number: u32, items: &[Item]) -> String {
         .lines()
         .iter()
         .map(|line| LineWords {
-            item: items
-                .get(line.span as usize)
-                .copied()
-                .unwrap_or(Item::Body)
-                .pointer(),
+            item: items.get(line.span as usize).copied().unwrap_or(Item::Body),
             text: line.text(page),
             confidence: confidence(line.confidence),
             quad: points(page, &line.outline),
@@ -75,7 +72,7 @@ pub fn line(page: &Page, number: u32, items: &[Item]) -> String {
         });
     }
     let block = |(index, span): (usize, &Span)| Block {
-        item: items.get(index).copied().unwrap_or(Item::Body).pointer(),
+        item: items.get(index).copied().unwrap_or(Item::Body),
         label: page.label_of(span),
         confidence: confidence(span.confidence),
     };
@@ -85,11 +82,13 @@ pub fn line(page: &Page, number: u32, items: &[Item]) -> String {
         page_no: number,
         width: info.width_points.into(),
         height: info.height_points.into(),
-        coord_origin: "BOTTOMLEFT",
+        coord_origin: Name("BOTTOMLEFT"),
         blocks,
         lines,
     };
-    crate::render(&words, false, 0) + "\n"
+    let mut json = Json::new(false, 0);
+    words.write(&mut json);
+    json.out + "\n"
 }
 
 fn points(page: &Page, quad: &Quad) -> [f64; 8] {
