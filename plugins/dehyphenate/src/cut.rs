@@ -129,6 +129,7 @@ mod tests {
     fn join(document: &str, first: &str, second: &str) -> String {
         let mut words = Words::default();
         words.read(document);
+        words.count_unread();
         let Some(cut) = Cut::between(first, second) else {
             return "no cut".into();
         };

@@ -107,7 +107,12 @@ impl Processor for Dehyphenate {
 
 impl Dehyphenate {
     /// A block's text with its cut words joined; none where there are none.
-    fn join_lines(&self, text: &str) -> Option<String> {
+    fn join_lines(&mut self, text: &str) -> Option<String> {
+        // Hardly a block has a line that may be cut.
+        let ends_with_hyphen = |line: &str| line.trim_end().ends_with(words::is_hyphen);
+        if !text.lines().rev().skip(1).any(ends_with_hyphen) {
+            return None;
+        }
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         let mut changed = false;
         let mut at = 0;
@@ -130,7 +135,8 @@ impl Dehyphenate {
     }
 
     /// The word that a cut one is; none where the line was not cut in a word.
-    fn decide(&self, cut: &Cut) -> Option<String> {
+    fn decide(&mut self, cut: &Cut) -> Option<String> {
+        self.words.count_unread();
         match cut.decide(&self.words) {
             Joined::Apart => None,
             Joined::Whole => Some(format!("{}{}", cut.left, cut.right)),
