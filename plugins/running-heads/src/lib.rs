@@ -15,7 +15,7 @@ use ocr_plugin::{
     BlockKind, Config, Diagnostic, DocInfo, Edit, Error, Page, Processor, Result, Severity, Span, log,
 };
 use serde::Deserialize;
-use shape::{Edge, Head};
+use shape::{Edge, Head, Place};
 
 /// Most lines of a head.
 const MOST_LINES: usize = 2;
@@ -122,23 +122,20 @@ fn tell(page: &Page, missed: &mut Vec<u32>) {
 
 /// Blocks that may be heads or feet, with their index.
 fn candidates(page: &Page, edge: f64) -> Vec<(usize, Head)> {
-    let mut found: Vec<(usize, Head)> = page
-        .spans()
-        .iter()
-        .enumerate()
-        .filter(|(_, span)| may_be_head(page, span))
-        .filter_map(|(index, span)| Some((index, Head::new(page, span, edge)?)))
-        .collect();
+    let at_edge = |(index, span)| Some((index, span, Place::of(page, span, edge)?));
+    let mut found: Vec<(usize, &Span, Place)> = page.spans().iter().enumerate().filter_map(at_edge).collect();
+    found.retain(|(_, span, _)| may_be_head(page, span));
     // From each edge inwards.
-    found.sort_by(|(_, a), (_, b)| a.distance.total_cmp(&b.distance));
+    found.sort_by(|(.., a), (.., b)| a.distance.total_cmp(&b.distance));
     let mut at_edge = [0; 2];
-    found.retain(|(_, head)| {
-        let count = &mut at_edge[usize::from(head.edge == Edge::Bottom)];
+    found.retain(|(.., place)| {
+        let count = &mut at_edge[usize::from(place.edge == Edge::Bottom)];
         *count += 1;
         *count <= MOST_BLOCKS
     });
-    found.sort_by_key(|(index, _)| *index);
-    found
+    found.sort_by_key(|(index, ..)| *index);
+    let head = |(index, span, place)| (index, Head::new(page, span, place));
+    found.into_iter().map(head).collect()
 }
 
 fn may_be_head(page: &Page, span: &Span) -> bool {
@@ -152,8 +149,12 @@ fn may_be_head(page: &Page, span: &Span) -> bool {
             | BlockKind::Footer
             | BlockKind::PageNumber
     );
-    let text = span.text(page).trim();
-    kind && !text.is_empty() && text.lines().count() <= MOST_LINES && text.chars().count() <= LONGEST
+    let is_short = |text: &str| {
+        // No text has more characters than bytes.
+        let fits = text.len() <= LONGEST || text.chars().count() <= LONGEST;
+        !text.is_empty() && fits && text.lines().count() <= MOST_LINES
+    };
+    kind && is_short(span.text(page).trim())
 }
 
 ocr_plugin::export_processor!(RunningHeads);

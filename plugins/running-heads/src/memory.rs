@@ -73,7 +73,7 @@ impl Memory {
             }
         };
         self.new.push(known);
-        let kind = match head.edge {
+        let kind = match head.place.edge {
             _ if head.is_bare_number() => BlockKind::PageNumber,
             Edge::Top => BlockKind::Header,
             Edge::Bottom => BlockKind::Footer,

@@ -19,9 +19,7 @@ const ALIKE: f64 = 0.8;
 /// A block at the edge of a page.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Head {
-    pub edge: Edge,
-    /// From the page's edge to its middle, points.
-    pub distance: f64,
+    pub place: Place,
     /// Small letters and signs, a `#` for each number.
     pub words: Vec<char>,
     /// The numbers, in their order; roman ones too where they stand alone.
@@ -30,9 +28,17 @@ pub struct Head {
     pub page: u32,
 }
 
-impl Head {
+/// Where a block stands.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Place {
+    pub edge: Edge,
+    /// From the page's edge to its middle, points.
+    pub distance: f64,
+}
+
+impl Place {
     /// None where the block is not inside the edge.
-    pub fn new(page: &Page, span: &Span, edge: f64) -> Option<Self> {
+    pub fn of(page: &Page, span: &Span, edge: f64) -> Option<Self> {
         let info = page.info();
         let height = f64::from(info.height);
         let (top, bottom) = (f64::from(span.area.y0) / height, f64::from(span.area.y1) / height);
@@ -45,15 +51,19 @@ impl Head {
         } else {
             return None;
         };
+        distance.is_finite().then_some(Self { edge, distance })
+    }
+}
+
+impl Head {
+    pub fn new(page: &Page, span: &Span, place: Place) -> Self {
         let (words, numbers) = fold(span.text(page));
-        let head = Self {
-            edge,
-            distance,
+        Self {
+            place,
             words,
             numbers,
-            page: info.number,
-        };
-        distance.is_finite().then_some(head)
+            page: page.info().number,
+        }
     }
 
     /// Whether it holds a number and no letters: `- 12 -`, `12 / 30`, `xiv`; or the word for page with a number.
@@ -70,7 +80,8 @@ impl Head {
 
     /// Whether the two stand at the same place.
     pub fn stands_where(&self, other: &Head) -> bool {
-        self.edge == other.edge && (self.distance - other.distance).abs() <= MOVED
+        let (here, there) = (self.place, other.place);
+        here.edge == there.edge && (here.distance - there.distance).abs() <= MOVED
     }
 
     /// Whether the two say the same but for numbers that count with the pages.
@@ -178,10 +189,11 @@ fn alike(a: &[char], b: &[char]) -> bool {
         return false;
     }
     let allowed = ((1.0 - ALIKE) * longest as f64) as usize;
-    a.len().abs_diff(b.len()) <= allowed && edits(a, b) <= allowed
+    a.len().abs_diff(b.len()) <= allowed && edits(a, b, allowed).is_some()
 }
 
-fn edits(a: &[char], b: &[char]) -> usize {
+/// How many edits make one of the other, where `most` are enough.
+fn edits(a: &[char], b: &[char], most: usize) -> Option<usize> {
     let mut row: Vec<usize> = (0..=b.len()).collect();
     for (i, x) in a.iter().enumerate() {
         let mut diagonal = std::mem::replace(&mut row[0], i + 1);
@@ -191,8 +203,12 @@ fn edits(a: &[char], b: &[char]) -> usize {
             row[j + 1] = same.min(above + 1).min(row[j] + 1);
             diagonal = above;
         }
+        // What is to come costs no less.
+        if row.iter().all(|&so_far| so_far > most) {
+            return None;
+        }
     }
-    row[b.len()]
+    Some(row[b.len()]).filter(|&edits| edits <= most)
 }
 
 #[cfg(test)]
@@ -230,6 +246,23 @@ mod tests {
         assert!(alike(&chars("theannualreport"), &chars("thc annualrcport")));
         assert!(!alike(&chars("chapterone"), &chars("chaptertwo")));
         assert!(!alike(&chars("one"), &chars("ona")));
-        assert_eq!(edits(&chars("kitten"), &chars("sitting")), 3);
+        assert_eq!(edits(&chars("kitten"), &chars("sitting"), 3), Some(3));
+        assert_eq!(edits(&chars("kitten"), &chars("sitting"), 2), None);
+        assert_eq!(edits(&chars("abcdef"), &chars("ghijkl"), 5), None);
+        assert_eq!(edits(&chars("abcdef"), &chars("ghijkl"), 6), Some(6));
+        // Where most are enough, all are counted.
+        for (a, b) in [
+            ("", ""),
+            ("a", ""),
+            ("abcabc", "bcabca"),
+            ("head 1 of", "a head of 10"),
+            ("aaaa", "aab"),
+        ] {
+            let (a, b) = (chars(a), chars(b));
+            let all = edits(&a, &b, usize::MAX).unwrap();
+            for most in 0..15 {
+                assert_eq!(edits(&a, &b, most), (all <= most).then_some(all));
+            }
+        }
     }
 }
