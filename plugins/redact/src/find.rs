@@ -20,8 +20,9 @@ pub struct Finder {
     wanted: Wanted,
     /// Which terms and which patterns were met in any source so far.
     met: RefCell<[Vec<bool>; 2]>,
-    /// Terms by their first letter.
-    terms: HashMap<char, Vec<usize>>,
+    /// Terms by their first letter; those that begin with one of ASCII are looked up at every letter of every page.
+    ascii_terms: [Vec<usize>; 128],
+    other_terms: HashMap<char, Vec<usize>>,
 }
 
 /// What a source holds, as ranges of letters.
@@ -49,9 +50,14 @@ impl Hits {
 
 impl Finder {
     pub fn new(wanted: Wanted) -> Self {
-        let mut terms: HashMap<char, Vec<usize>> = HashMap::new();
+        let mut ascii_terms = [const { Vec::new() }; 128];
+        let mut other_terms: HashMap<char, Vec<usize>> = HashMap::new();
         for (at, term) in wanted.terms.iter().enumerate() {
-            terms.entry(term.first()).or_default().push(at);
+            let first = term.first();
+            match ascii_terms.get_mut(first as usize) {
+                Some(terms) => terms.push(at),
+                None => other_terms.entry(first).or_default().push(at),
+            }
         }
         let met = [
             vec![false; wanted.terms.len()],
@@ -60,7 +66,8 @@ impl Finder {
         Self {
             wanted,
             met: RefCell::new(met),
-            terms,
+            ascii_terms,
+            other_terms,
         }
     }
 
@@ -145,7 +152,12 @@ impl Finder {
     fn by_term(&self, letters: &[Letter]) -> Hits {
         let mut hits = Hits::default();
         for (at, letter) in letters.iter().enumerate() {
-            for &term in self.terms.get(&letter.c).into_iter().flatten() {
+            let first = letter.c;
+            let terms = match self.ascii_terms.get(first as usize) {
+                Some(terms) => terms.as_slice(),
+                None => self.other_terms.get(&first).map_or(&[][..], Vec::as_slice),
+            };
+            for &term in terms {
                 let found = self.wanted.terms[term].matches(letters, at, self.wanted.whole_words);
                 if let Some(found) = found {
                     self.met.borrow_mut()[0][term] = true;

@@ -16,7 +16,16 @@ const INLINE: [&str; 16] = [
 
 /// Whether stripping `text` could change it.
 pub fn has_any(text: &str) -> bool {
-    text.bytes().any(|b| b"&<\\*_`${}~".contains(&b))
+    const IS_MARKUP: [bool; 256] = {
+        let (marks, mut is_markup) = (b"&<\\*_`${}~", [false; 256]);
+        let mut at = 0;
+        while at < marks.len() {
+            is_markup[marks[at] as usize] = true;
+            at += 1;
+        }
+        is_markup
+    };
+    text.bytes().any(|b| IS_MARKUP[usize::from(b)])
 }
 
 /// Adds the characters of `text` that are no markup; it begins at byte `start` of the arena.
