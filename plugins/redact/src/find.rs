@@ -1,6 +1,6 @@
 //! Searching one source: shapes and patterns in every reading of its lines, terms letter by letter.
 
-use crate::kinds::Kind;
+use crate::kinds::{Kind, Signs};
 use crate::settings::Wanted;
 use crate::text::{LINE, Letter, Reading, Source, View, bytes_of, has_cuts};
 use std::cell::RefCell;
@@ -125,6 +125,7 @@ impl Finder {
                 continue;
             }
             let view = View::new(letters, reading);
+            let signs = Signs::of(&view.text);
             let tight = reading == Reading::Tight;
             let mut add = |name, kind: Option<Kind>, bytes: Range<usize>| {
                 let found = view.letters(&bytes);
@@ -134,7 +135,7 @@ impl Finder {
             };
             for shape in &self.wanted.shapes {
                 if !tight || shape.kind.survives_tight_lines() {
-                    for bytes in shape.find(&view.text) {
+                    for bytes in shape.find(&view.text, &signs) {
                         add(shape.kind.name(), Some(shape.kind), bytes);
                     }
                 }

@@ -2,7 +2,7 @@
 //!
 //! Where a rule allows two readings, the one that erases more is taken: a miss can't be made good.
 
-use crate::checks;
+use crate::{checks, places};
 use ocr_plugin::Result;
 use regex::Regex;
 use serde::Deserialize;
@@ -54,24 +54,31 @@ impl Kind {
     }
 
     /// A cheap reason why a text can't hold any.
-    fn is_impossible_in(self, text: &str) -> bool {
-        let has = |wanted: &[u8]| text.bytes().any(|b| wanted.contains(&b));
+    fn is_impossible_in(self, signs: &Signs) -> bool {
         match self {
-            Kind::Url => {
-                !text.contains("://")
-                    && !text.contains("www.")
-                    && !text.contains("WWW.")
-                    && !text.contains("mailto:")
-            }
-            Kind::Email => !has(b"@"),
-            Kind::Ip => !has(b".:"),
-            Kind::Date => !text.bytes().any(|b| b.is_ascii_digit()),
-            Kind::Iban | Kind::Card | Kind::Ssn | Kind::Phone => {
-                text.bytes().filter(u8::is_ascii_digit).take(3).count() < 3
-            }
+            Kind::Url => !signs.colon && !signs.dot_after_w,
+            Kind::Email => !signs.at,
+            Kind::Ip => !signs.number_after_mark,
+            Kind::Date => signs.digits == 0,
+            Kind::Iban | Kind::Card | Kind::Ssn | Kind::Phone => signs.digits < 3,
         }
     }
 
+    /// The first place from `at` on at which the expression may match, up to where a match may end.
+    fn place(self, text: &str, at: usize) -> Option<Range<usize>> {
+        match self {
+            Kind::Url => places::url(text, at),
+            Kind::Email => places::email(text, at),
+            Kind::Iban => places::iban(text, at),
+            Kind::Card => places::card(text, at),
+            Kind::Ip => places::ip(text, at),
+            Kind::Ssn => places::ssn(text, at),
+            Kind::Date => places::date(text, at),
+            Kind::Phone => places::phone(text, at),
+        }
+    }
+
+    /// What [`places`] knows of each has to be kept in step.
     fn expression(self) -> &'static str {
         match self {
             Kind::Url => r#"(?i:(?:https?|ftps?|wss?|file)://|www\.|mailto:)[^ \t<>"|]+"#,
@@ -83,6 +90,37 @@ impl Kind {
             Kind::Date => DATE,
             Kind::Phone => r"(?:\+|\(|[0-9])[0-9 ()./\[\]-]{5,28}[0-9]",
         }
+    }
+}
+
+/// What a text holds, as far as it tells which kinds it can't.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Signs {
+    /// `@`.
+    at: bool,
+    colon: bool,
+    /// The end of `www.`.
+    dot_after_w: bool,
+    /// A dot or colon with what goes on an address behind it.
+    number_after_mark: bool,
+    digits: usize,
+}
+
+impl Signs {
+    pub fn of(text: &str) -> Self {
+        let mut signs = Self::default();
+        let mut last = b' ';
+        for b in text.bytes() {
+            if b.is_ascii_punctuation() || last.is_ascii_punctuation() {
+                signs.at |= b == b'@';
+                signs.colon |= b == b':';
+                signs.dot_after_w |= b == b'.' && last.eq_ignore_ascii_case(&b'w');
+                signs.number_after_mark |= places::is_mark(last) && places::goes_on_an_address(b);
+            }
+            signs.digits += usize::from(b.is_ascii_digit());
+            last = b;
+        }
+        signs
     }
 }
 
@@ -113,32 +151,47 @@ pub struct Shape {
 
 impl Shape {
     pub fn new(kind: Kind) -> Result<Self> {
-        let text = kind.expression().replace("MONTH", MONTH);
+        // No expression looks around itself, so it matches the same where it is tried at a place of its own.
+        let text = format!(r"\A(?:{})", kind.expression().replace("MONTH", MONTH));
         let expression = Regex::new(&text).expect("the expression of a kind compiles; a test makes each");
         Ok(Self { kind, expression })
     }
 
-    /// Every range of `text` that is of this kind.
-    pub fn find(&self, text: &str) -> Vec<Range<usize>> {
+    /// Every range of `text` that is of this kind; `signs` are those of the text.
+    pub fn find(&self, text: &str, signs: &Signs) -> Vec<Range<usize>> {
         let mut found = Vec::new();
-        if self.kind.is_impossible_in(text) {
+        if self.kind.is_impossible_in(signs) {
             return found;
         }
         let mut at = 0;
-        while let Some(candidate) = self.expression.find_at(text, at) {
-            match self.check(text, candidate.range()) {
+        while let Some(candidate) = self.candidate(text, at) {
+            match self.check(text, candidate.clone()) {
                 Some(range) => {
-                    at = range.end.max(candidate.start() + 1);
+                    at = range.end.max(candidate.start + 1);
                     found.push(range);
                 }
                 // Another one may begin inside of what was none.
-                None => at = next_start(text, candidate.start()),
+                None => at = next_start(text, candidate.start),
             }
             if at >= text.len() {
                 break;
             }
         }
         found
+    }
+
+    /// The first match of the expression from `at` on. It is tried where it may match, which is in few places.
+    fn candidate(&self, text: &str, mut at: usize) -> Option<Range<usize>> {
+        loop {
+            let place = self.kind.place(text, at)?;
+            if self.kind == Kind::Ip {
+                return Some(place);
+            }
+            if let Some(found) = self.expression.find(&text[place.clone()]) {
+                return Some(place.start..place.start + found.end());
+            }
+            at = text.ceil_char_boundary(place.start + 1);
+        }
     }
 
     fn check(&self, text: &str, range: Range<usize>) -> Option<Range<usize>> {
@@ -170,9 +223,17 @@ fn next_start(text: &str, at: usize) -> usize {
 mod tests {
     use super::*;
 
+    /// Texts that are made up; more were tried when it was written.
+    const TEXTS: usize = 300;
+
     fn found(kind: Kind, text: &str) -> Vec<String> {
         let shape = Shape::new(kind).unwrap();
-        shape.find(text).into_iter().map(|r| text[r].to_owned()).collect()
+        let signs = Signs::of(text);
+        shape
+            .find(text, &signs)
+            .into_iter()
+            .map(|r| text[r].to_owned())
+            .collect()
     }
 
     fn finds(kind: Kind, texts: &[&str]) {
@@ -192,7 +253,70 @@ mod tests {
     #[test]
     fn every_kind_compiles() {
         for kind in KINDS {
-            assert!(Shape::new(kind).unwrap().find("").is_empty());
+            assert_eq!(found(kind, ""), [""; 0]);
+        }
+    }
+
+    /// The expression searched for from every character, as it would be without [`places`].
+    fn assert_same_candidates(shapes: &[(Shape, Regex)], text: &str) {
+        for (shape, plain) in shapes {
+            for (at, _) in text.char_indices() {
+                let expected = plain.find_at(text, at).map(|m| m.range());
+                assert_eq!(
+                    shape.candidate(text, at),
+                    expected,
+                    "{:?} from {at} in {text:?}",
+                    shape.kind
+                );
+            }
+            let signs = Signs::of(text);
+            let all = Signs {
+                at: true,
+                colon: true,
+                dot_after_w: true,
+                number_after_mark: true,
+                ..signs
+            };
+            assert_eq!(shape.find(text, &signs), shape.find(text, &all), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn no_place_is_left_out() {
+        const PIECES: &str = "0 1 2 3 4 5 6 7 8 9 12 2024 31 0 1 2 3 4 5 6 7 8 9 00 999 1234567 . . - - / : : @ @ + ( ) [ ] , ; < > { }             | \" a b o O c e F x z M de DE ch oo st nd rd th er of di \u{ba} \u{aa} \u{e9} \u{17f} \u{212a} \u{5e74} \u{6708} \u{65e5} \
+            \u{b144} \u{c6d4} \u{c77c} http https ftp WS wss file :// www. Www. mailto: mail may MA\u{17f}O o\u{212a}t \
+            \u{17f}ept jan feb mar mrz apr okt sept dec word , . january januar janvier januari j\u{e4}nner february \
+            februar febbraio febrero februari f\u{e9}vr f\u{e9}vrier march mars marzo m\u{e4}rz maart april aprile avril \
+            abril mai mei maggio mag mayo maio june juni junio juin giugno giu july juli julio luglio lug juillet juil \
+            august augustus ao\u{fb}t agosto ago september septembre septiembre settembre setembro october octobre octubre \
+            oktober ottobre outubro november novembre noviembre novembro december dezember d\u{e9}cembre dicembre diciembre \
+            dezembro janeiro fevereiro mar\u{e7}o junho julho enero gennaio";
+        let pieces: Vec<&str> = PIECES
+            .split_whitespace()
+            .chain([" ", " ", " ", " ", " ", " ", " ", "\t"])
+            .collect();
+        let shapes: Vec<(Shape, Regex)> = KINDS
+            .into_iter()
+            .map(|kind| {
+                let plain = kind.expression().replace("MONTH", MONTH);
+                (Shape::new(kind).unwrap(), Regex::new(&plain).unwrap())
+            })
+            .collect();
+        let mut state = 0x2545_f491_4f6c_dd1d_u64;
+        let mut random = |below: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 33) as usize % below
+        };
+        // A run of one sort of pieces is what long numbers are made of.
+        for _ in 0..TEXTS {
+            let (from, width) = (random(pieces.len()), 1 + random(pieces.len()));
+            let length = 1 + random(40);
+            let text: String = (0..length)
+                .map(|_| pieces[(from + random(width)) % pieces.len()])
+                .collect();
+            assert_same_candidates(&shapes, &text);
         }
     }
 
@@ -223,6 +347,7 @@ mod tests {
                 "mailto:a@b.ch",
             ],
         );
+        finds(Kind::Url, &["Www.example.org", "MailTo:a@b.ch", "HTTPS://x.y"]);
         leaves(Kind::Url, &["http:/x", "wwwx.ch"]);
     }
 

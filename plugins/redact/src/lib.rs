@@ -11,6 +11,7 @@ mod find;
 mod kinds;
 mod markup;
 mod page;
+mod places;
 mod settings;
 mod terms;
 mod text;
