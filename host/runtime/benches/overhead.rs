@@ -29,6 +29,11 @@ const PACKED: &[u8] = include_bytes!("../tests/misbehave/misbehave.wasm.gz");
 /// Blocks of an ordinary page, and bytes of each.
 const SPANS: usize = 60;
 const SPAN_BYTES: usize = 50;
+/// From one block's top to the next one's, px: they fill an A4 page of 150 dpi.
+const SPAN_PITCH: u32 = 28;
+
+/// Settings of the plugin that redacts.
+const ALL_KINDS: &str = r#"{"kinds":"url,email,iban,card,ip,ssn,date,phone"}"#;
 
 fn main() {
     // `cargo test --benches` only wants to know that it runs.
@@ -71,14 +76,35 @@ fn main() {
             session.add_page(&page).expect("it behaves")
         });
     }
-    for (name, config) in [
-        ("dehyphenate", "{}"),
-        ("running-heads", "{}"),
-        ("normalize-tables", "{}"),
-        ("redact", r#"{"terms":["one of the pages","Neu\u00dfberg"]}"#),
+    for (name, of, config) in [
+        ("dehyphenate", "", "{}"),
+        ("running-heads", "", "{}"),
+        ("normalize-tables", "", "{}"),
+        ("redact", "", r#"{"terms":["one of the pages","Neu\u00dfberg"]}"#),
+        ("redact", ", all kinds", ALL_KINDS),
     ] {
         let plugin = first_party(&runtime, name);
-        processor(&mut bench, &format!("process: {name}"), &plugin, config, &page);
+        let what = format!("process: {name}{of}");
+        processor(&mut bench, &what, &plugin, config, &page);
+    }
+    // What costs more: words that are cut, and numbers that may be something.
+    for (name, of, config, text) in [
+        (
+            "dehyphenate",
+            ", cut words",
+            "{}",
+            "A line of words is cut, as pages cut them at hy-\nphens.",
+        ),
+        (
+            "redact",
+            ", all kinds, numbers",
+            ALL_KINDS,
+            "On 3 pages of 2024 are 1,250 words at 3.50 each, Mr. X.",
+        ),
+    ] {
+        let plugin = first_party(&runtime, name);
+        let what = format!("process: {name}{of}");
+        processor(&mut bench, &what, &plugin, config, &page_with(SPANS, text));
     }
     for (name, document) in [("image-in", "report.png"), ("pdf-in", "report.pdf")] {
         adapter(&mut bench, &first_party(&runtime, name), document);
@@ -247,21 +273,21 @@ fn reader() -> skeleton::Skeleton {
 
 /// A page of `spans` paragraphs of `bytes` bytes each.
 fn page_of(spans: usize, bytes: usize) -> Arc<Page> {
-    let mut page = PageBuilder::new(PageInfo::new(0, 1, 1240, 1754));
     let text: String = "A line of words, as pages have them. "
         .chars()
         .cycle()
         .take(bytes)
         .collect();
-    for _ in 0..spans {
-        page.push_span(
-            SpanKind::Paragraph,
-            "text",
-            0,
-            Rect::new(0, 0, 100, 20),
-            Some(0.9),
-            &text,
-        );
+    page_with(spans, &text)
+}
+
+/// A page of `spans` paragraphs of one text, one below the other.
+fn page_with(spans: usize, text: &str) -> Arc<Page> {
+    let mut page = PageBuilder::new(PageInfo::new(0, 1, 1240, 1754));
+    for at in 0..spans as u32 {
+        let top = 40 + at * SPAN_PITCH;
+        let area = Rect::new(100, top, 1140, top + 20);
+        page.push_span(SpanKind::Paragraph, "text", 0, area, Some(0.9), text);
     }
     Arc::new(page.finish())
 }
