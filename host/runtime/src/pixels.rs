@@ -302,8 +302,8 @@ mod tests {
         let large = page(3000, 2000);
         let png = |clock: &Clock<'_>| encode(&large, Encoding::Png, 0, u64::MAX, clock).map(|_| ());
         let scale = |clock: &Clock<'_>| resize(&large, 2000, 3000, clock).map(|_| ());
-        let work: [(&str, &dyn Fn(&Clock<'_>) -> Result<(), PixelError>); 2] =
-            [("writing", &png), ("scaling", &scale)];
+        type Work<'a> = &'a dyn Fn(&Clock<'_>) -> Result<(), PixelError>;
+        let work: [(&str, Work<'_>); 2] = [("writing", &png), ("scaling", &scale)];
         for (name, work) in work {
             let (whole, done) = looked_at(usize::MAX, work);
             assert!(whole >= 20 && done.is_ok(), "{name}: {whole} looks");
