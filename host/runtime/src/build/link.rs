@@ -18,14 +18,19 @@ use wasm_encoder as enc;
 use wasm_encoder::reencode::{Error as Unwritable, Reencode, ReencodeComponent};
 use wasmparser::{
     CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
-    ComponentType, ComponentTypeRef, ComponentTypeSectionReader, Instance, Parser, Payload, Validator,
+    ComponentType, ComponentTypeRef, ComponentTypeSectionReader, Instance, Parser, Payload, TypeRef,
+    Validator,
 };
 
 /// The component with its modules linked, or as it was; nested ones as well.
 pub(super) fn linked(component: Vec<u8>) -> Vec<u8> {
+    // What is not valid before can't be reasoned about; what is not valid afterwards would be of no use to anybody.
+    let is_valid = |component: &[u8]| Validator::new().validate_all(component).is_ok();
+    if !is_valid(&component) {
+        return component;
+    }
     match link(&component) {
-        // A last look: what can't be loaded would be of no use to anybody.
-        Ok(Some(linked)) if Validator::new().validate_all(&linked).is_ok() => linked,
+        Ok(Some(linked)) if is_valid(&linked) => linked,
         _ => component,
     }
 }
@@ -115,6 +120,21 @@ impl<'a> Parts<'a> {
     }
 
     fn nested(&mut self, component: &[u8]) -> Result<(), String> {
+        // It may take a module of this one by its number, from any depth.
+        for payload in Parser::new(0).parse_all(component) {
+            if let Payload::ComponentAliasSection(aliases) = payload.map_err(|e| e.to_string())? {
+                for alias in aliases {
+                    let alias = alias.map_err(|e| e.to_string())?;
+                    if let ComponentAlias::Outer {
+                        kind: ComponentOuterAliasKind::CoreModule,
+                        ..
+                    } = alias
+                    {
+                        return Err("a component inside has a module from elsewhere".into());
+                    }
+                }
+            }
+        }
         let linked = linked(component.to_vec());
         self.nested_changed |= linked != component;
         self.push(Item::Nested(linked))
@@ -415,9 +435,51 @@ impl Linked {
             if at < last && !moves {
                 return Err("something of the component is made between its modules".into());
             }
+            if at < last {
+                self.can_wait(parts, item)?;
+            }
             self.behind.insert(at);
         }
         Ok(())
+    }
+
+    /// Whether what comes before a member's instance may come behind all of them: it starts nothing, and fills nothing of theirs.
+    fn can_wait(&self, parts: &Parts<'_>, item: &Item<'_>) -> Result<(), String> {
+        let Item::Instance(Instance::Instantiate { module_index, args }) = item else {
+            return Ok(());
+        };
+        let module = Module::read(parts.module(*module_index)?)?;
+        if module.starts {
+            return Err("a module between has a start function".into());
+        }
+        for import in module.imports.iter().filter(|_| module.fills()) {
+            let argument = args.iter().find(|a| a.name == import.module);
+            let argument = argument.ok_or_else(|| format!("no `{}` is given to a module", import.module))?;
+            let is_filled = matches!(import.ty, TypeRef::Table(_) | TypeRef::Memory(_));
+            if is_filled && self.is_of_a_member(parts, argument.index, import.name)? {
+                return Err("a module between fills a memory or table of another".into());
+            }
+        }
+        Ok(())
+    }
+
+    fn is_of_a_member(&self, parts: &Parts<'_>, instance: u32, name: &str) -> Result<bool, String> {
+        if self.instances.contains_key(&instance) {
+            return Ok(true);
+        }
+        match parts.maker((Space::Instance, instance))? {
+            Item::Instance(Instance::FromExports(exports)) => {
+                let export = exports.iter().find(|e| e.name == name);
+                let export = export.ok_or_else(|| format!("an instance has no `{name}`"))?;
+                match parts.maker((Space::Of(Sort::of(export.kind)?), export.index))? {
+                    Item::Alias(ComponentAlias::CoreInstanceExport {
+                        instance_index, name, ..
+                    }) => self.is_of_a_member(parts, *instance_index, name),
+                    _ => Ok(false),
+                }
+            }
+            _ => Ok(false),
+        }
     }
 
     /// Not only a name or a collection of names for something.

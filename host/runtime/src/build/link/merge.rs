@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 use wasm_encoder as enc;
 use wasm_encoder::reencode::{Error as Unwritable, Reencode};
 use wasmparser::{
-    Data, Element, ElementItems, ExternalKind, FuncType, FunctionBody, Global, Import, KnownCustom,
-    MemoryType, Name, Operator, OperatorsReader, Parser, Payload, Table, TableInit, TypeRef,
+    Data, DataKind, Element, ElementItems, ElementKind, ExternalKind, FuncType, FunctionBody, Global, Import,
+    KnownCustom, MemoryType, Name, Operator, OperatorsReader, Parser, Payload, Table, TableInit, TypeRef,
 };
 
 /// Where the merged module imports functions from.
@@ -94,7 +94,7 @@ pub(super) struct Module<'a> {
     bodies: Vec<FunctionBody<'a>>,
     data: Vec<Data<'a>>,
     names: HashMap<u32, &'a str>,
-    starts: bool,
+    pub(super) starts: bool,
 }
 
 impl<'a> Module<'a> {
@@ -157,6 +157,16 @@ impl<'a> Module<'a> {
     /// Nothing but a table and functions that call through it: what others import before they can be given the functions meant.
     pub(super) fn is_shim(&self) -> bool {
         self.imports.is_empty() && self.memories.is_empty() && !self.tables.is_empty()
+    }
+
+    /// Whether it writes into a table or a memory when it is instantiated.
+    pub(super) fn fills(&self) -> bool {
+        let is_active = |e: &Element<'_>| matches!(e.kind, ElementKind::Active { .. });
+        self.elements.iter().any(is_active)
+            || self
+                .data
+                .iter()
+                .any(|d| matches!(d.kind, DataKind::Active { .. }))
     }
 
     /// Positions of the imports of a sort.

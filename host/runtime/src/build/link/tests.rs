@@ -208,6 +208,28 @@ fn what_is_made_in_another_way_stays_as_it_is() {
             r#"(func $lifted (result u32) (canon lift (core func $first "sum")))"#,
             "",
         ),
+        // What it writes there has to come before what the second library writes.
+        (
+            r#"(alias core export $main "realloc" (core func $early))
+               (core func $told (canon lower (func $say) (memory $memory) (realloc $early)))
+               (core module $between (import "" "say" (func (param i32 i32))) (import "" "memory" (memory 1)) (data (i32.const 600) "A"))
+               (core instance $handed (export "say" (func $told)) (export "memory" (memory $memory)))
+               (core instance (instantiate $between (with "" (instance $handed))))"#,
+            "",
+        ),
+        (
+            r#"(alias core export $main "realloc" (core func $early))
+               (core func $told (canon lower (func $say) (memory $memory) (realloc $early)))
+               (core module $between (import "" "say" (func $s (param i32 i32))) (func $b (call $s (i32.const 0) (i32.const 1))) (start $b))
+               (core instance $handed (export "say" (func $told)))
+               (core instance (instantiate $between (with "" (instance $handed))))"#,
+            "",
+        ),
+        // A component inside that takes a module by its number.
+        (
+            "(component (alias outer 1 0 (core module $m)) (core instance (instantiate $m)))",
+            "",
+        ),
         // A second memory.
         ("", "(memory 1)"),
         ("", "(tag)"),
