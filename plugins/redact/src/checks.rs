@@ -27,6 +27,23 @@ fn stands_alone(text: &str, range: &Range<usize>) -> bool {
     !goes_on(before(text, range.start)) && !goes_on(after(text, range.end))
 }
 
+/// Whether a number neither begins nor ends inside another one. A letter beside it makes a name of it (`v1.2.3.4`, `12b`); a
+/// word does not: engines lose spaces.
+fn is_whole_number(text: &str, range: &Range<usize>) -> bool {
+    let goes_on = |mut beside: std::iter::Peekable<&mut dyn Iterator<Item = char>>| match beside.next() {
+        Some(c) if c.is_alphabetic() => !beside.peek().is_some_and(|c| c.is_alphabetic()),
+        Some(c) => c.is_alphanumeric(),
+        None => false,
+    };
+    let starts = after(text, range.start).is_some_and(|c| c.is_ascii_digit());
+    let ends = before(text, range.end).is_some_and(|c| c.is_ascii_digit());
+    let (mut ahead, mut behind) = (text[..range.start].chars().rev(), text[range.end..].chars());
+    let ahead: &mut dyn Iterator<Item = char> = &mut ahead;
+    let behind: &mut dyn Iterator<Item = char> = &mut behind;
+    (starts && !goes_on(ahead.peekable()) || !before(text, range.start).is_some_and(char::is_alphanumeric))
+        && (ends && !goes_on(behind.peekable()) || !after(text, range.end).is_some_and(char::is_alphanumeric))
+}
+
 fn digits(text: &str) -> impl Iterator<Item = u32> {
     text.chars().filter_map(|c| c.to_digit(10))
 }
@@ -68,9 +85,10 @@ pub fn email(text: &str, mut range: Range<usize>) -> Option<Range<usize>> {
 /// The shortest beginning of the candidate that has the right length and checksum. Where `IBAN` stands before it, the
 /// length is enough: a digit may have been read wrongly.
 pub fn iban(text: &str, range: Range<usize>) -> Option<Range<usize>> {
-    if before(text, range.start).is_some_and(char::is_alphanumeric) {
+    if before(text, range.start).is_some_and(char::is_numeric) {
         return None;
     }
+    let begins = !before(text, range.start).is_some_and(char::is_alphabetic);
     let mut number = String::new();
     let mut ends = Vec::new();
     for (at, c) in text[range.clone()].char_indices() {
@@ -88,8 +106,10 @@ pub fn iban(text: &str, range: Range<usize>) -> Option<Range<usize>> {
         from += 1;
     }
     let named = text[from..range.start].to_ascii_uppercase().contains("IBAN");
-    let whole = !after(text, end).is_some_and(char::is_alphanumeric);
-    (whole && (sound || named)).then_some(range.start..end)
+    // With a sound checksum it is one, whatever word a lost space has put beside it.
+    let goes_on = after(text, end).is_some_and(char::is_numeric);
+    let ends = !after(text, end).is_some_and(char::is_alphanumeric);
+    (sound && !goes_on || named && begins && ends).then_some(range.start..end)
 }
 
 /// ISO 7064, modulo 97: the first four characters come last, letters count from 10.
@@ -109,9 +129,10 @@ fn checksum(number: &str) -> bool {
     rest == 1
 }
 
-/// A run of 13 to 19 digits in the candidate that passes Luhn's test and begins as cards do.
+/// A run of 13 to 19 digits in the candidate that passes Luhn's test and begins as cards do, whatever word a lost space has
+/// put beside it.
 pub fn card(text: &str, range: Range<usize>) -> Option<Range<usize>> {
-    if before(text, range.start).is_some_and(char::is_alphanumeric) {
+    if before(text, range.start).is_some_and(char::is_numeric) {
         return None;
     }
     let places: Vec<(usize, u32)> = text[range.clone()]
@@ -126,7 +147,7 @@ pub fn card(text: &str, range: Range<usize>) -> Option<Range<usize>> {
         }
         for length in (13..=19).rev().filter(|l| first + l <= places.len()) {
             let (last, _) = places[first + length - 1];
-            let ends = after(text, last + 1).is_none_or(|c| !c.is_alphanumeric());
+            let ends = after(text, last + 1).is_none_or(|c| !c.is_numeric());
             let run: Vec<u32> = places[first..first + length].iter().map(|p| p.1).collect();
             if ends && luhn(&run) {
                 return Some(places[first].0..last + 1);
@@ -154,9 +175,18 @@ pub fn ip(text: &str, mut range: Range<usize>) -> Option<Range<usize>> {
         Some(rest) if !rest.ends_with(':') => rest,
         _ => trimmed,
     };
-    range.end = range.start + trimmed.len();
+    // Of letters beside four numbers some are digits of another kind of address.
+    let (begin, trimmed) = match trimmed.contains(':') {
+        false => {
+            let tail = trimmed.trim_start_matches(|c: char| c.is_ascii_alphabetic());
+            let begin = range.start + trimmed.len() - tail.len();
+            (begin, tail.trim_end_matches(|c: char| c.is_ascii_alphabetic()))
+        }
+        true => (range.start, trimmed),
+    };
+    range = begin..begin + trimmed.len();
     let mut ahead = text[..range.start].chars().rev();
-    if !stands_alone(text, &range) || goes_on(ahead.next(), ahead.next()) {
+    if !is_whole_number(text, &range) || goes_on(ahead.next(), ahead.next()) {
         return None;
     }
     let address = trimmed.split('/').next()?;
@@ -183,15 +213,16 @@ pub fn ssn(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     let (area, group, serial) = (value(&number[..3]), value(&number[3..5]), value(&number[5..]));
     let issued = area != 0 && area != 666 && area < 900 && group != 0 && serial != 0;
     let joined = |c: Option<char>| c == Some('-');
-    let alone = stands_alone(text, &range)
+    let alone = is_whole_number(text, &range)
         && !joined(before(text, range.start))
         && !(joined(after(text, range.end))
             && after(text, range.end + 1).is_some_and(|c| c.is_ascii_digit()));
     (issued && alone).then_some(range)
 }
 
-pub fn date(text: &str, range: Range<usize>) -> Option<Range<usize>> {
-    if !stands_alone(text, &range) {
+pub fn date(text: &str, mut range: Range<usize>) -> Option<Range<usize>> {
+    range.end -= next_day(text, &range);
+    if !is_whole_number(text, &range) {
         return None;
     }
     let found = &text[range.clone()];
@@ -222,10 +253,39 @@ pub fn date(text: &str, range: Range<usize>) -> Option<Range<usize>> {
     sound.then_some(range)
 }
 
+/// How many bytes at the end of `8 May 15` are the day of another date: `May` follows again.
+fn next_day(text: &str, range: &Range<usize>) -> usize {
+    let found = &text[range.clone()];
+    let head = found.trim_end_matches(|c: char| c.is_ascii_digit());
+    let is_day = (1..=2).contains(&(found.len() - head.len()));
+    let word = |text: &str| -> String {
+        let letters = text.chars().take_while(|c| c.is_alphabetic());
+        letters.flat_map(char::to_lowercase).collect()
+    };
+    let month: String = head
+        .chars()
+        .filter(|c| c.is_alphabetic())
+        .flat_map(char::to_lowercase)
+        .collect();
+    let head = head.trim_end_matches(' ');
+    let follows = text[range.end..].strip_prefix(' ').map(word);
+    match follows {
+        Some(next) if is_day && !month.is_empty() && next == month => found.len() - head.len(),
+        _ => 0,
+    }
+}
+
 /// The first of the numbers that the candidate holds: it may be two that stand beside each other, so it is cut into
 /// numbers such that as many digits as can be belong to one.
 pub fn phone(text: &str, range: Range<usize>) -> Option<Range<usize>> {
-    if before(text, range.start).is_some_and(|c| c.is_alphanumeric() || c == '+') {
+    let mut ahead = text[..range.start].chars().rev();
+    let is_name = match (ahead.next(), ahead.next()) {
+        // A word may stand there that has lost its space.
+        (Some(last), before) if last.is_alphabetic() => !before.is_some_and(char::is_alphabetic),
+        (Some(last), _) => last.is_numeric() || last == '+',
+        (None, _) => false,
+    };
+    if is_name {
         return None;
     }
     let mut ahead = text[..range.start].chars().rev();

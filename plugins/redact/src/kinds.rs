@@ -251,6 +251,43 @@ mod tests {
     }
 
     #[test]
+    fn a_word_beside_a_number_does_not_hide_it() {
+        for (kind, number) in [
+            (Kind::Card, "4111 1111 1111 1111"),
+            (Kind::Card, "4111111111111111"),
+            (Kind::Iban, "DE89 3704 0044 0532 0130 00"),
+            (Kind::Ip, "192.168.10.254"),
+            (Kind::Ssn, "123-45-6789"),
+            (Kind::Date, "17.05.2026"),
+            (Kind::Date, "17 May 2026"),
+            (Kind::Phone, "0555 0142 77"),
+        ] {
+            for text in [format!("see nr{number} here"), format!("see{number}")] {
+                assert_eq!(found(kind, &text), [number], "{kind:?} in {text}");
+            }
+            if kind != Kind::Phone {
+                let text = format!("see {number}and more");
+                assert_eq!(found(kind, &text), [number], "{kind:?} in {text}");
+            }
+        }
+        leaves(Kind::Ip, &["v1.2.3.4", "1.2.3.4b"]);
+        leaves(Kind::Date, &["12 marbles", "x1.2.2024"]);
+        leaves(Kind::Ssn, &["A123-45-6789", "123-45-6789b"]);
+    }
+
+    #[test]
+    fn a_day_is_not_the_year_of_the_date_before_it() {
+        assert_eq!(
+            found(Kind::Date, "1 May 8 May 15 May"),
+            ["1 May", "8 May", "15 May"]
+        );
+        assert_eq!(
+            found(Kind::Date, "8 May 15 and 9 May 16."),
+            ["8 May 15", "9 May 16"]
+        );
+    }
+
+    #[test]
     fn every_kind_compiles() {
         for kind in KINDS {
             assert_eq!(found(kind, ""), [""; 0]);
@@ -283,7 +320,9 @@ mod tests {
 
     #[test]
     fn no_place_is_left_out() {
-        const PIECES: &str = "0 1 2 3 4 5 6 7 8 9 12 2024 31 0 1 2 3 4 5 6 7 8 9 00 999 1234567 . . - - / : : @ @ + ( ) [ ] , ; < > { }             | \" a b o O c e F x z M de DE ch oo st nd rd th er of di \u{ba} \u{aa} \u{e9} \u{17f} \u{212a} \u{5e74} \u{6708} \u{65e5} \
+        const PIECES: &str = "0 1 2 3 4 5 6 7 8 9 12 2024 31 0 1 2 3 4 5 6 7 8 9 00 999 1234567 \
+            . . - - / : : @ @ + ( ) [ ] , ; < > { } | \" a b o O c e F x z M de DE ch oo st nd rd th er of di \
+            \u{ba} \u{aa} \u{e9} \u{17f} \u{212a} \u{5e74} \u{6708} \u{65e5} \
             \u{b144} \u{c6d4} \u{c77c} http https ftp WS wss file :// www. Www. mailto: mail may MA\u{17f}O o\u{212a}t \
             \u{17f}ept jan feb mar mrz apr okt sept dec word , . january januar janvier januari j\u{e4}nner february \
             februar febbraio febrero februari f\u{e9}vr f\u{e9}vrier march mars marzo m\u{e4}rz maart april aprile avril \
