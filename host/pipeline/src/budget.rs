@@ -2,8 +2,8 @@
 //!
 //! Everyone has a place of its own for an ordinary page, so that nobody's large pages keep another's out. What does not go
 //! there takes of the room that all share: first the highest priority (but for one time in a few: [`Urgency`]), then who has
-//! least of it for its weight, then who came first. In the shared room nobody passes the one who is next, so a large page is not kept waiting for ever by a stream of small
-//! ones of its priority.
+//! least of it for its weight, then who came first. In the shared room nobody passes the one who is next, so a large page is
+//! not kept waiting for ever by a stream of small ones of its priority.
 
 use ocr_engine::{Tenant, Urgency};
 use std::collections::HashMap;

@@ -3,7 +3,7 @@
 use crate::feed::{self, Fed, Feed, MAX_PAGES, PAGES_AHEAD};
 use crate::heard::{Heard, letters_are_lost};
 use crate::plan::Plan;
-use crate::process::{Processed, Processors};
+use crate::process::{Processed, Processors, withholds};
 use crate::report::{DocumentReport, DocumentStatus, Failure, PageReport, PageStatus, counted, milliseconds};
 use crate::sink::PageSink;
 use crate::surest::surest;
@@ -113,9 +113,11 @@ fn run(
     if source.is_empty() {
         return Err(Failure::new("invalid-input", "the file is empty"));
     }
-    let adapter = surest(plan, source, &(heard.clone() as Arc<dyn PluginEvents>))?;
-    report.adapter = Some(adapter.plugin.manifest().id.clone());
-    let mut feed = Feed::open(plan, adapter, source, heard.clone()).map_err(|e| Failure::from(&e))?;
+    let chosen = surest(plan, source, &(heard.clone() as Arc<dyn PluginEvents>))?;
+    let adapter = chosen.plugin.manifest().id.clone();
+    report.adapter = Some(adapter.clone());
+    let withholding = plan.processors.iter().any(withholds);
+    let mut feed = Feed::open(plan, chosen, source, heard.clone()).map_err(|e| Failure::from(&e))?;
     let mut info = feed.info().map_err(|e| Failure::from(&e))?;
     info.name = source.name().to_owned();
     info.sha256 = Some(digest(source)?);
@@ -214,7 +216,12 @@ fn run(
             let mut page = page;
             let number = page.info().number;
             // The adapter said so before it handed the page over. Whoever writes the page down tells its readers.
-            let lacks = heard.errors_on(number);
+            let mut lacks = heard.errors_of(&adapter, number);
+            if withholding {
+                // Its words may be the page's, and nobody searches them. The report has them.
+                let unsaid = "the file of this page has a fault, which the report of the run tells";
+                lacks.iter_mut().for_each(|lack| lack.message = unsaid.into());
+            }
             if !lacks.is_empty() && page.info().outcome == Outcome::Complete {
                 page.info_mut().outcome = Outcome::Truncated;
             }
@@ -230,7 +237,7 @@ fn run(
             report.errors.extend(failures);
             let page = Arc::new(page);
             // Processors may have said so as well.
-            let has_errors = !heard.errors_on(number).is_empty();
+            let has_errors = heard.has_errors_on(number);
             let formatting = Instant::now();
             for writer in &mut running {
                 format_page(plan, writer, &page, report);

@@ -15,6 +15,10 @@ pub(crate) fn letters_are_lost(errors: &[Diagnostic]) -> bool {
     errors.iter().any(|d| d.code == LETTERS_LOST)
 }
 
+fn is_error_on(said: &Diagnostic, number: u32) -> bool {
+    said.page == Some(number) && said.severity == Severity::Error
+}
+
 /// Hears the plugins of one document.
 pub(crate) struct Heard {
     document: String,
@@ -32,14 +36,20 @@ impl Heard {
         })
     }
 
-    /// The errors that were told of page `number`.
-    pub(crate) fn errors_on(&self, number: u32) -> Vec<Diagnostic> {
+    /// The errors that plugin `of` told of page `number`.
+    pub(crate) fn errors_of(&self, of: &str, number: u32) -> Vec<Diagnostic> {
         let said = self.said.lock().expect("no thread panics while it listens");
         let of_page = said
             .iter()
-            .map(|(_, d)| d)
-            .filter(|d| d.page == Some(number) && d.severity == Severity::Error);
+            .filter(|(plugin, d)| plugin == of && is_error_on(d, number))
+            .map(|(_, d)| d);
         of_page.cloned().collect()
+    }
+
+    /// Whether any plugin told an error of page `number`.
+    pub(crate) fn has_errors_on(&self, number: u32) -> bool {
+        let said = self.said.lock().expect("no thread panics while it listens");
+        said.iter().any(|(_, d)| is_error_on(d, number))
     }
 
     /// Puts what was said of a page with that page; answers what is about the document.

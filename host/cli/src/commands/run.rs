@@ -70,7 +70,7 @@ pub fn run(args: &RunArgs, given: &ArgMatches) -> Result<Exit, Failed> {
         true => threads,
         false => threads.min(job.queue.open()),
     };
-    std::thread::scope(|scope| -> Result<(), Failed> {
+    let watched = std::thread::scope(|scope| -> Result<(), Failed> {
         for _ in 0..threads {
             let thread = std::thread::Builder::new()
                 .name("ocr-document".into())
@@ -85,8 +85,10 @@ pub fn run(args: &RunArgs, given: &ArgMatches) -> Result<Exit, Failed> {
         };
         job.queue.close();
         watched
-    })?;
-    job.end()
+    });
+    // What was done is reported, also where it could not go on.
+    let ended = job.end();
+    watched.and(ended)
 }
 
 /// Says which of the watched files and folders are still to come: one may be misspelt.
@@ -218,7 +220,10 @@ impl Job<'_> {
             Err(Failed { error, .. }) => {
                 old.display().reloaded(Some(&format!("{error:#}")));
                 // Without an engine what waits would fail page by page.
-                let again = old.started_again().inspect_err(|_| self.queue.give_up())?;
+                let again = old.started_again().inspect_err(|failed| {
+                    let why = format!("no engine is left to read it: {:#}", failed.error);
+                    self.queue.give_up(&ocr_pipeline::Failure::new("no-engine", why));
+                })?;
                 if let Some(again) = again {
                     self.take_up(again);
                 }

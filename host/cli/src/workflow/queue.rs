@@ -1,12 +1,13 @@
 //! Documents that wait, a lane for each tenant, and which is next: of the most urgent lanes (but for one time in a few:
-//! [`Urgency`]) the one with the fewest documents under way for its weight, among those the one that had the fewest pages read while it had documents.
+//! [`Urgency`]) the one with the fewest documents under way for its weight, among those the one that had the fewest pages
+//! read while it had documents.
 //!
 //! Pages are shared in the engine's own queue; here it is seen to that every tenant has documents under way at all. Time
 //! without documents is no credit: who comes back starts level with the others, as in the engine's queue.
 
 use crate::inputs::Input;
 use ocr_engine::{Tenant, Urgency};
-use ocr_pipeline::DocumentReport;
+use ocr_pipeline::{DocumentReport, Failure};
 use std::collections::VecDeque;
 use std::sync::{Condvar, Mutex, MutexGuard};
 
@@ -130,11 +131,17 @@ impl Queue {
         self.changed.notify_all();
     }
 
-    /// Forgets the documents that wait, and takes no more: there is nothing that could read them.
-    pub fn give_up(&self) {
+    /// Ends the documents that wait, for `why`, and takes no more: there is nothing that could read them.
+    pub fn give_up(&self, why: &Failure) {
         let mut state = self.state();
         state.is_closed = true;
-        state.lanes.iter_mut().for_each(|lane| lane.waiting.clear());
+        for lane in &mut state.lanes {
+            for (order, document) in std::mem::take(&mut lane.waiting) {
+                let report = DocumentReport::failed(&document.shown, why.clone());
+                lane.done.push_back((order, report));
+                lane.is_changed = true;
+            }
+        }
         drop(state);
         self.changed.notify_all();
     }
@@ -406,12 +413,17 @@ mod tests {
         std::thread::scope(|scope| {
             let waits = scope.spawn(|| queue.pop().is_none());
             std::thread::sleep(std::time::Duration::from_millis(20));
-            queue.give_up();
+            queue.give_up(&Failure::new("no-engine", "none"));
             // As the run does at its end.
             queue.close();
             assert!(waits.join().unwrap());
         });
         assert_eq!(queue.open(), 0);
+        for lane in 0..2 {
+            let reports = queue.news(lane).expect("what waited is told of");
+            assert_eq!(reports.len(), 1);
+            assert_eq!(reports[0].errors[0].code, "no-engine");
+        }
     }
 
     #[test]
