@@ -3,7 +3,6 @@
 use crate::clock::Clock;
 use fast_image_resize as fir;
 use image::codecs::jpeg::JpegEncoder;
-use image::codecs::png::{CompressionType, FilterType, PngEncoder};
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder};
 use ocr_document::{PageImage, PixelFormat};
@@ -149,12 +148,13 @@ fn encode_png(image: &PageImage, most: u64, clock: &Clock<'_>) -> Result<Vec<u8>
     // A stored block holds 65,535 bytes behind 5, a chunk has 12 around it, and the file's ends are less than 100.
     let stored = lines + lines.div_ceil(65_535) * 5 + lines.div_ceil(CHUNK_BYTES as u64) * 12 + 100;
     let mut to_write = Bounded::new(most.min(stored), clock);
-    let written = write_png(image, &mut to_write).map_err(|e| e.to_string());
+    let fast = (png::Compression::Fast, png::Filter::Adaptive);
+    let written = write_png(image, fast, &mut to_write).map_err(|e| e.to_string());
     match outcome(image, to_write, written) {
         Err(PixelError::TooLong) if lines <= most => {
             let mut to_write = Bounded::new(most, clock);
-            let (level, filter) = (CompressionType::Uncompressed, FilterType::NoFilter);
-            let written = write(PngEncoder::new_with_quality(&mut to_write, level, filter), image);
+            let plain = (png::Compression::NoCompression, png::Filter::NoFilter);
+            let written = write_png(image, plain, &mut to_write).map_err(|e| e.to_string());
             outcome(image, to_write, written)
         }
         other => other,
@@ -162,7 +162,11 @@ fn encode_png(image: &PageImage, most: u64, clock: &Clock<'_>) -> Result<Vec<u8>
 }
 
 /// Writes a PNG some rows at a time.
-fn write_png(image: &PageImage, to: &mut Bounded<'_>) -> Result<(), png::EncodingError> {
+fn write_png(
+    image: &PageImage,
+    (compression, filter): (png::Compression, png::Filter),
+    to: &mut Bounded<'_>,
+) -> Result<(), png::EncodingError> {
     let clock = to.clock;
     let mut encoder = png::Encoder::new(to, image.width(), image.height());
     encoder.set_color(match image.format() {
@@ -170,8 +174,8 @@ fn write_png(image: &PageImage, to: &mut Bounded<'_>) -> Result<(), png::Encodin
         PixelFormat::Rgb8 => png::ColorType::Rgb,
     });
     encoder.set_depth(png::BitDepth::Eight);
-    encoder.set_compression(png::Compression::Fast);
-    encoder.set_filter(png::Filter::Adaptive);
+    encoder.set_compression(compression);
+    encoder.set_filter(filter);
     let mut writer = encoder.write_header()?;
     let mut rows = writer.stream_writer_with_size(CHUNK_BYTES)?;
     for some in image.pixels().chunks(LOOK_PIXELS * image.format().bytes()) {
