@@ -75,7 +75,7 @@ pub struct ConvertArgs {
     /// where two inputs share the name or it is `report`, as the run's own report.json is called
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
-    /// Output formats: md, html, json [default: md]
+    /// Output formats: md, html, json (docling), text, hocr [default: md]
     #[arg(long, value_name = "FORMAT", value_delimiter = ',')]
     pub to: Vec<String>,
     /// Write what DeepSeek's scripts write, beside the formats of --to or alone

@@ -202,17 +202,20 @@ fn before_pattern(pattern: &Path) -> PathBuf {
 
 /// Files of the folder `below` in `root`, sorted. Links to folders are not followed, so a walk ends.
 fn walk(root: &Path, below: &Path, extensions: &[String], output: Option<&Path>, found: &mut Vec<Found>) {
-    let read = || -> std::io::Result<Vec<_>> {
-        let entries = std::fs::read_dir(root.join(below))?.map(|entry| {
-            let entry = entry?;
-            Ok((entry.file_type()?, entry))
-        });
-        entries.collect()
+    let unreadable = |path: PathBuf, e: &std::io::Error| Found::nothing(path, "unreadable", e.to_string());
+    let read = match std::fs::read_dir(root.join(below)) {
+        Ok(read) => read,
+        Err(e) => return found.push(unreadable(root.join(below), &e)),
     };
-    let mut entries = match read() {
-        Ok(entries) => entries,
-        Err(e) => return found.push(Found::nothing(root.join(below), "unreadable", e.to_string())),
-    };
+    let mut entries = Vec::new();
+    for entry in read {
+        match entry.map(|entry| (entry.file_type(), entry)) {
+            Ok((Ok(kind), entry)) => entries.push((kind, entry)),
+            // It may be gone by now; the others are still there.
+            Ok((Err(e), entry)) => found.push(unreadable(entry.path(), &e)),
+            Err(e) => found.push(unreadable(root.join(below), &e)),
+        }
+    }
     entries.sort_by_key(|(_, entry)| entry.file_name());
     for (kind, entry) in entries {
         let path = entry.path();
@@ -226,6 +229,9 @@ fn walk(root: &Path, below: &Path, extensions: &[String], output: Option<&Path>,
             if !ours && path.canonicalize().ok().as_deref() != output {
                 walk(root, &below.join(entry.file_name()), extensions, output, found);
             }
+        } else if kind.is_symlink() && path.is_dir() {
+            let why = "a link to a folder is not followed; give that folder by itself";
+            found.push(Found::nothing(path, "link", why.into()));
         } else if path
             .extension()
             .is_some_and(|e| extensions.iter().any(|known| e.eq_ignore_ascii_case(known)))
@@ -395,5 +401,21 @@ mod tests {
         let unread = name(found);
         assert_eq!(unread[0].nothing().unwrap().code, "unreadable");
         assert_eq!(check_some(&unread).unwrap_err().exit, Exit::FileAccess);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn a_linked_folder_is_told_of_and_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (inbox, elsewhere) = (folder.path().join("inbox"), folder.path().join("elsewhere"));
+        for place in [&inbox, &elsewhere] {
+            std::fs::create_dir(place).unwrap();
+            std::fs::write(place.join("a.pdf"), b"").unwrap();
+        }
+        std::os::unix::fs::symlink(&elsewhere, inbox.join("sub")).unwrap();
+        let found = expand(&[inbox.display().to_string()], &["pdf".to_owned()], None).unwrap();
+        let told: Vec<_> = found.iter().filter_map(|input| input.nothing()).collect();
+        assert_eq!((found.len(), told.len()), (2, 1));
+        assert_eq!(told[0].code, "link");
     }
 }

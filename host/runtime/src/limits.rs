@@ -12,6 +12,9 @@ const MAX_STACK: u64 = 256 * MIB;
 /// What the host's own functions need of a thread's stack below the plugin's.
 const HOST_STACK: u64 = 8 * MIB;
 
+/// The limits of compiling a component, beside those of running it ([`Quota`]).
+pub const OF_COMPILATION: [&str; 2] = ["compile-time", "compile-memory"];
+
 /// Largest component that is compiled at all: a Python component takes about 20 MB.
 pub const COMPONENT_BYTES: u64 = 64 * MIB;
 
@@ -146,11 +149,12 @@ impl Quota {
     pub fn named(name: &str) -> Result<Quota, String> {
         Quota::ALL.into_iter().find(|q| q.name() == name).ok_or_else(|| {
             let names = Quota::ALL.map(Quota::name);
-            let all = names.into_iter().chain(["compile-time", "compile-memory"]);
+            let all = names.into_iter().chain(OF_COMPILATION);
             let near = suggest::hint(name, all);
             format!(
-                "there is no plugin limit `{name}`; the limits are {}, compile-time, compile-memory{near}",
-                names.join(", ")
+                "there is no plugin limit `{name}`; the limits are {}, {}{near}",
+                names.join(", "),
+                OF_COMPILATION.join(", ")
             )
         })
     }

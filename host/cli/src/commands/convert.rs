@@ -32,6 +32,7 @@ pub fn run(given: &ArgMatches) -> Result<Exit, Failed> {
         let why = "no input; give files, folders or - for standard input (see --help)";
         return Err(Failed::new(Exit::Arguments, why));
     }
+    check_command(&args.inputs[0])?;
     let limits = plugins::limits(&args.plugin_limit)?;
     let runtime = plugins::runtime_for(&args, &limits)?;
     let prepared = Prepared::new(&runtime, limits, &args)?;
@@ -261,6 +262,25 @@ pub fn run_one(
             plan.events.document_done(&report);
             report
         }
+    }
+}
+
+/// Refuses what was meant for a command: `plugn list`, or `-q plugin list`.
+fn check_command(first: &str) -> Result<(), Failed> {
+    const COMMANDS: [&str; 6] = ["convert", "run", "config", "plugin", "models", "doctor"];
+    let meant = match COMMANDS.contains(&first) {
+        true => Some(first),
+        false => ocr_runtime::suggest::nearest(first, &COMMANDS),
+    };
+    match meant {
+        Some(command) if !Path::new(first).exists() => Err(Failed::new(
+            Exit::Arguments,
+            format!(
+                "{first}: there is no such file; the command `{command}` comes first, and flags behind it: \
+                 ocr-host {command} --help"
+            ),
+        )),
+        _ => Ok(()),
     }
 }
 

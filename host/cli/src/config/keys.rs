@@ -7,7 +7,7 @@
 use crate::args::ConvertArgs;
 use clap::{Arg, ArgAction, Args, Command};
 use ocr_pipeline::LEAST_TIME;
-use ocr_runtime::limits::{parse_bytes, parse_duration};
+use ocr_runtime::limits::{OF_COMPILATION, parse_bytes, parse_duration};
 use ocr_runtime::{Capability, Quota};
 use std::any::TypeId;
 use std::path::PathBuf;
@@ -417,7 +417,7 @@ fn as_flag(key: &Key, text: &str) -> Result<(), String> {
 
 /// The names of plugin limits.
 pub fn limits() -> impl Iterator<Item = &'static str> {
-    Quota::ALL.into_iter().map(Quota::name)
+    Quota::ALL.into_iter().map(Quota::name).chain(OF_COMPILATION)
 }
 
 #[cfg(test)]
