@@ -4,8 +4,9 @@
 //! that `--plugin` takes (`NAME.wasm`).
 
 use ocr_runtime::build::{PluginCrate, build as build_crates, plugin_crates};
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::{Path, PathBuf};
+use zopfli::{Format, Options};
 
 /// The workspace's profile for components.
 const PROFILE: &str = "plugin";
@@ -13,6 +14,9 @@ const PROFILE: &str = "plugin";
 pub fn build(root: &Path) -> Result<String, String> {
     let mut lines = Vec::new();
     for (path, component) in components(root)? {
+        if read(&path).as_ref() == Some(&component) {
+            continue;
+        }
         let bytes = if is_packed(&path) {
             pack(&component)
         } else {
@@ -21,7 +25,10 @@ pub fn build(root: &Path) -> Result<String, String> {
         std::fs::write(&path, &bytes).map_err(|e| format!("{}: {e}", path.display()))?;
         lines.push(format!("{:>9} bytes  {}", bytes.len(), shown(root, &path)));
     }
-    Ok(lines.join("\n"))
+    match lines.is_empty() {
+        true => Ok("nothing has changed".into()),
+        false => Ok(lines.join("\n")),
+    }
 }
 
 pub fn check(root: &Path) -> Result<String, String> {
@@ -59,12 +66,12 @@ fn is_packed(path: &Path) -> bool {
     path.extension().is_some_and(|e| e == "gz")
 }
 
+/// Packs it as small as gzip can be: it is done once, and the repository carries it for ever.
 fn pack(component: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
-    encoder
-        .write_all(component)
-        .and_then(|()| encoder.finish())
-        .expect("memory can be written to")
+    let mut packed = Vec::new();
+    zopfli::compress(Options::default(), Format::Gzip, component, &mut packed)
+        .expect("memory can be written to");
+    packed
 }
 
 /// The component in a file, unpacked; `None` where it is missing or broken.

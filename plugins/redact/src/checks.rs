@@ -21,27 +21,19 @@ fn after(text: &str, at: usize) -> Option<char> {
     text[at..].chars().next()
 }
 
-/// Whether a range neither begins nor ends inside a word or number.
-fn stands_alone(text: &str, range: &Range<usize>) -> bool {
-    let goes_on = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
-    !goes_on(before(text, range.start)) && !goes_on(after(text, range.end))
-}
-
 /// Whether a number neither begins nor ends inside another one. A letter beside it makes a name of it (`v1.2.3.4`, `12b`); a
 /// word does not: engines lose spaces.
 fn is_whole_number(text: &str, range: &Range<usize>) -> bool {
-    let goes_on = |mut beside: std::iter::Peekable<&mut dyn Iterator<Item = char>>| match beside.next() {
-        Some(c) if c.is_alphabetic() => !beside.peek().is_some_and(|c| c.is_alphabetic()),
-        Some(c) => c.is_alphanumeric(),
-        None => false,
+    let is_digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    // What stands beside one end of the range, the nearest first; whether that end is a digit.
+    let is_free = |is_digit: bool, nearest: Option<char>, next: Option<char>| match nearest {
+        Some(c) if c.is_alphabetic() && is_digit => next.is_some_and(char::is_alphabetic),
+        Some(c) => !c.is_alphanumeric(),
+        None => true,
     };
-    let starts = after(text, range.start).is_some_and(|c| c.is_ascii_digit());
-    let ends = before(text, range.end).is_some_and(|c| c.is_ascii_digit());
     let (mut ahead, mut behind) = (text[..range.start].chars().rev(), text[range.end..].chars());
-    let ahead: &mut dyn Iterator<Item = char> = &mut ahead;
-    let behind: &mut dyn Iterator<Item = char> = &mut behind;
-    (starts && !goes_on(ahead.peekable()) || !before(text, range.start).is_some_and(char::is_alphanumeric))
-        && (ends && !goes_on(behind.peekable()) || !after(text, range.end).is_some_and(char::is_alphanumeric))
+    is_free(is_digit(after(text, range.start)), ahead.next(), ahead.next())
+        && is_free(is_digit(before(text, range.end)), behind.next(), behind.next())
 }
 
 fn digits(text: &str) -> impl Iterator<Item = u32> {
