@@ -9,18 +9,20 @@
 //! module's memory, and the table that they are put into) stays beside it. A component that is made in any other way stays as it is.
 
 mod merge;
+mod module;
+mod parts;
+mod sections;
 #[cfg(test)]
 mod tests;
 
-use merge::{Given, Member, Merged, Module, OUTSIDE, Place, Sort};
+use merge::{Given, Member, Merged, OUTSIDE};
+use module::{Module, Place, Sort};
+use parts::{Index, Item, Parts, Space};
+use sections::{Renumber, Sections};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use wasm_encoder as enc;
 use wasm_encoder::reencode::{Error as Unwritable, Reencode, ReencodeComponent};
-use wasmparser::{
-    CanonicalFunction, ComponentAlias, ComponentExternalKind, ComponentInstance, ComponentOuterAliasKind,
-    ComponentType, ComponentTypeRef, ComponentTypeSectionReader, Instance, Parser, Payload, TypeRef,
-    Validator,
-};
+use wasmparser::{CanonicalFunction, ComponentAlias, Instance, TypeRef, Validator};
 
 /// The component with its modules linked, or as it was; nested ones as well.
 pub(super) fn linked(component: Vec<u8>) -> Vec<u8> {
@@ -53,288 +55,6 @@ fn link(component: &[u8]) -> Result<Option<Vec<u8>>, String> {
     }
 }
 
-/// The index spaces that linking moves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Space {
-    Of(Sort),
-    Module,
-    Instance,
-}
-
-type Index = (Space, u32);
-
-/// One entry of a component's sections.
-enum Item<'a> {
-    /// A section that neither refers to what moves nor is referred to by it.
-    Other {
-        id: u8,
-        data: &'a [u8],
-    },
-    /// Types of which one has a destructor, which is a core function.
-    Types(ComponentTypeSectionReader<'a>),
-    Nested(Vec<u8>),
-    Module(&'a [u8]),
-    Instance(Instance<'a>),
-    Alias(ComponentAlias<'a>),
-    Canonical(CanonicalFunction),
-}
-
-#[derive(Default)]
-struct Parts<'a> {
-    items: Vec<Item<'a>>,
-    /// What each item refers to.
-    uses: Vec<Vec<Index>>,
-    /// Which item makes a thing.
-    made_by: HashMap<Index, usize>,
-    /// How many there are of each.
-    counts: HashMap<Space, u32>,
-    nested_changed: bool,
-}
-
-impl<'a> Parts<'a> {
-    fn read(component: &'a [u8]) -> Result<Self, String> {
-        let mut parts = Self::default();
-        // How many modules and components are around what is read.
-        let mut depth = 0;
-        for payload in Parser::new(0).parse_all(component) {
-            let payload = payload.map_err(|e| e.to_string())?;
-            match &payload {
-                Payload::ModuleSection { unchecked_range, .. } => {
-                    if depth == 0 {
-                        parts.push(Item::Module(&component[unchecked_range.clone()]))?;
-                    }
-                    depth += 1;
-                }
-                Payload::ComponentSection { unchecked_range, .. } => {
-                    if depth == 0 {
-                        parts.nested(&component[unchecked_range.clone()])?;
-                    }
-                    depth += 1;
-                }
-                Payload::End(_) if depth > 0 => depth -= 1,
-                _ if depth == 0 => parts.section(component, payload)?,
-                _ => {}
-            }
-        }
-        Ok(parts)
-    }
-
-    fn nested(&mut self, component: &[u8]) -> Result<(), String> {
-        // It may take a module of this one by its number, from any depth.
-        for payload in Parser::new(0).parse_all(component) {
-            if let Payload::ComponentAliasSection(aliases) = payload.map_err(|e| e.to_string())? {
-                for alias in aliases {
-                    let alias = alias.map_err(|e| e.to_string())?;
-                    if let ComponentAlias::Outer {
-                        kind: ComponentOuterAliasKind::CoreModule,
-                        ..
-                    } = alias
-                    {
-                        return Err("a component inside has a module from elsewhere".into());
-                    }
-                }
-            }
-        }
-        let linked = linked(component.to_vec());
-        self.nested_changed |= linked != component;
-        self.push(Item::Nested(linked))
-    }
-
-    fn section(&mut self, component: &'a [u8], payload: Payload<'a>) -> Result<(), String> {
-        let section = payload.as_section();
-        let said = |e: wasmparser::Error| e.to_string();
-        match payload {
-            Payload::InstanceSection(instances) => {
-                for instance in instances {
-                    self.push(Item::Instance(instance.map_err(said)?))?;
-                }
-                return Ok(());
-            }
-            Payload::ComponentAliasSection(aliases) => {
-                for alias in aliases {
-                    self.push(Item::Alias(alias.map_err(said)?))?;
-                }
-                return Ok(());
-            }
-            Payload::ComponentCanonicalSection(functions) => {
-                for function in functions {
-                    self.push(Item::Canonical(function.map_err(said)?))?;
-                }
-                return Ok(());
-            }
-            Payload::ComponentTypeSection(types) => {
-                for ty in types.clone() {
-                    if let ComponentType::Resource { dtor: Some(_), .. } = ty.map_err(said)? {
-                        return self.push(Item::Types(types));
-                    }
-                }
-            }
-            // Modules that come or go by another way than by their numbers.
-            Payload::ComponentImportSection(imports) => {
-                for import in imports {
-                    if let ComponentTypeRef::Module(_) = import.map_err(said)?.ty {
-                        return Err("it imports a module".into());
-                    }
-                }
-            }
-            Payload::ComponentExportSection(exports) => {
-                for export in exports {
-                    if export.map_err(said)?.kind == ComponentExternalKind::Module {
-                        return Err("it exports a module".into());
-                    }
-                }
-            }
-            Payload::ComponentInstanceSection(instances) => {
-                for instance in instances {
-                    let hands_over = match instance.map_err(said)? {
-                        ComponentInstance::Instantiate { args, .. } => {
-                            args.iter().any(|a| a.kind == ComponentExternalKind::Module)
-                        }
-                        ComponentInstance::FromExports(exports) => {
-                            exports.iter().any(|e| e.kind == ComponentExternalKind::Module)
-                        }
-                    };
-                    if hands_over {
-                        return Err("it hands a module over".into());
-                    }
-                }
-            }
-            // It names things by numbers that do not hold any more.
-            Payload::CustomSection(section) if section.name() == "component-name" => return Ok(()),
-            _ => {}
-        }
-        if let Some((id, range)) = section {
-            self.push(Item::Other {
-                id,
-                data: &component[range],
-            })?;
-        }
-        Ok(())
-    }
-
-    fn push(&mut self, item: Item<'a>) -> Result<(), String> {
-        let at = self.items.len();
-        let mut seen = Renumber::default();
-        if let Item::Types(_) | Item::Instance(_) | Item::Alias(_) | Item::Canonical(_) = &item {
-            let written = Sections::default().item(&item, &mut seen);
-            written.map_err(|e| e.to_string())?;
-        }
-        self.uses.push(seen.seen);
-        let makes = match &item {
-            Item::Module(_) => Some(Space::Module),
-            Item::Instance(_) => Some(Space::Instance),
-            Item::Alias(ComponentAlias::CoreInstanceExport { kind, .. }) => Some(Space::Of(Sort::of(*kind)?)),
-            Item::Alias(ComponentAlias::Outer {
-                kind: ComponentOuterAliasKind::CoreModule,
-                ..
-            })
-            | Item::Alias(ComponentAlias::InstanceExport {
-                kind: ComponentExternalKind::Module,
-                ..
-            }) => return Err("it has a module from elsewhere".into()),
-            Item::Canonical(CanonicalFunction::Lift { .. }) => None,
-            Item::Canonical(_) => Some(Space::Of(Sort::Function)),
-            Item::Alias(_) | Item::Types(_) | Item::Nested(_) | Item::Other { .. } => None,
-        };
-        if let Some(space) = makes {
-            let count = self.counts.entry(space).or_default();
-            self.made_by.insert((space, *count), at);
-            *count += 1;
-        }
-        self.items.push(item);
-        Ok(())
-    }
-
-    fn makers(&self, item: usize) -> impl Iterator<Item = usize> {
-        self.uses[item]
-            .iter()
-            .filter_map(|index| self.made_by.get(index).copied())
-    }
-
-    fn maker(&self, index: Index) -> Result<&Item<'a>, String> {
-        let item = self
-            .made_by
-            .get(&index)
-            .ok_or("it refers to what it does not have")?;
-        Ok(&self.items[*item])
-    }
-
-    fn module(&self, index: u32) -> Result<&'a [u8], String> {
-        match self.maker((Space::Module, index))? {
-            Item::Module(bytes) => Ok(bytes),
-            _ => Err("a module is none".into()),
-        }
-    }
-
-    /// The items that instantiate modules which can be merged: all that don't need what the component makes of one of them.
-    fn members(&self) -> Vec<usize> {
-        let mut members = Vec::new();
-        // Items that need a member, and those of them that are more than its exports in another order.
-        let (mut behind, mut beyond) = (HashSet::new(), HashSet::new());
-        for (at, item) in self.items.iter().enumerate() {
-            let needs_beyond = self.makers(at).any(|maker| beyond.contains(&maker));
-            let needs = self
-                .makers(at)
-                .any(|maker| behind.contains(&maker) || members.contains(&maker));
-            let is_member = match item {
-                Item::Instance(Instance::Instantiate { module_index, .. }) if !needs_beyond => self
-                    .module(*module_index)
-                    .and_then(Module::read)
-                    .is_ok_and(|module| !module.is_shim()),
-                _ => false,
-            };
-            match item {
-                _ if is_member => members.push(at),
-                Item::Instance(Instance::FromExports(_)) | Item::Alias(_) if needs && !needs_beyond => {
-                    behind.insert(at);
-                }
-                _ if needs => {
-                    behind.insert(at);
-                    beyond.insert(at);
-                }
-                _ => {}
-            }
-        }
-        members
-    }
-
-    /// Writes the component, with its modules linked where that is wished.
-    fn write(&mut self, linked: Option<Linked>) -> Result<Vec<u8>, String> {
-        let mut sections = Sections::default();
-        let mut renumber = Renumber {
-            moved: linked.is_some().then(HashMap::new),
-            ..Renumber::default()
-        };
-        let mut made = HashMap::new();
-        let said = |e: Unwritable<String>| e.to_string();
-        let Some(linked) = linked else {
-            for item in &self.items {
-                sections.item(item, &mut renumber).map_err(said)?;
-            }
-            return Ok(sections.finish());
-        };
-        // An item's old numbers, to be told what its new one is.
-        let old: HashMap<usize, Index> = self.made_by.iter().map(|(index, item)| (*item, *index)).collect();
-        let last = linked.members[linked.members.len() - 1];
-        let mut order: Vec<usize> = (0..last).filter(|at| !linked.behind.contains(at)).collect();
-        let place = order.len();
-        order.extend((0..last).filter(|at| linked.behind.contains(at)));
-        order.extend(last + 1..self.items.len());
-        for (position, at) in order.into_iter().enumerate() {
-            if position == place {
-                linked.instantiate(&mut sections, &mut made, &mut renumber)?;
-            }
-            if linked.live[at] {
-                linked.item(self, at, &mut sections, &mut made, &mut renumber)?;
-                if let Some(index) = old.get(&at) {
-                    renumber.number(*index, take(&mut made, index.0));
-                }
-            }
-        }
-        Ok(sections.finish())
-    }
-}
-
 /// The next number of a space.
 fn take(made: &mut HashMap<Space, u32>, space: Space) -> u32 {
     let next = made.entry(space).or_default();
@@ -355,8 +75,14 @@ struct Linked {
     behind: HashSet<usize>,
     /// Items that are still needed.
     live: Vec<bool>,
-    /// For an item that instantiates a module with members: what it imports of them, by argument.
-    direct: HashMap<usize, Vec<(String, Vec<(String, Place)>)>>,
+    /// For an item that instantiates a module with members: what it imports of them.
+    direct: HashMap<usize, Vec<Direct>>,
+}
+
+/// An argument of an instance that is a member, and what is imported of it.
+struct Direct {
+    argument: String,
+    places: Vec<(String, Place)>,
 }
 
 impl Linked {
@@ -542,7 +268,10 @@ impl Linked {
                             places.push((import.name.to_owned(), place));
                         }
                         let direct = self.direct.entry(at).or_default();
-                        direct.push((argument.name.to_owned(), places));
+                        direct.push(Direct {
+                            argument: argument.name.to_owned(),
+                            places,
+                        });
                     }
                 }
                 _ => {}
@@ -605,7 +334,7 @@ impl Linked {
             }
             Item::Instance(Instance::Instantiate { module_index, args }) if self.direct.contains_key(&at) => {
                 let mut given = Vec::new();
-                for (argument, places) in &self.direct[&at] {
+                for Direct { argument, places } in &self.direct[&at] {
                     let mut items = Vec::new();
                     for (name, place) in places {
                         let instance = renumber.number_of((Space::Instance, self.any_instance()));
@@ -697,161 +426,5 @@ fn resolve(
             _ if sort == Sort::Function => return Ok(Given::Outside(export.index)),
             _ => return Err(format!("`{name}` is from outside")),
         }
-    }
-}
-
-/// Sees what an item refers to, and writes it with other numbers.
-#[derive(Default)]
-struct Renumber {
-    seen: Vec<Index>,
-    /// New numbers; `None` leaves all as they are.
-    moved: Option<HashMap<Index, u32>>,
-    /// What was referred to and has no new number.
-    missing: Vec<Index>,
-}
-
-impl Renumber {
-    fn number(&mut self, old: Index, new: u32) {
-        if let Some(moved) = &mut self.moved {
-            moved.insert(old, new);
-        }
-    }
-
-    fn number_of(&self, old: Index) -> Option<u32> {
-        self.moved.as_ref().and_then(|moved| moved.get(&old).copied())
-    }
-
-    fn refer(&mut self, space: Space, index: u32) -> u32 {
-        self.seen.push((space, index));
-        if self.moved.is_none() {
-            return index;
-        }
-        self.number_of((space, index)).unwrap_or_else(|| {
-            self.missing.push((space, index));
-            index
-        })
-    }
-}
-
-impl Reencode for Renumber {
-    type Error = String;
-
-    fn function_index(&mut self, index: u32) -> Result<u32, Unwritable<String>> {
-        Ok(self.refer(Space::Of(Sort::Function), index))
-    }
-    fn table_index(&mut self, index: u32) -> Result<u32, Unwritable<String>> {
-        Ok(self.refer(Space::Of(Sort::Table), index))
-    }
-    fn memory_index(&mut self, index: u32) -> Result<u32, Unwritable<String>> {
-        Ok(self.refer(Space::Of(Sort::Memory), index))
-    }
-    fn global_index(&mut self, index: u32) -> Result<u32, Unwritable<String>> {
-        Ok(self.refer(Space::Of(Sort::Global), index))
-    }
-}
-
-impl ReencodeComponent for Renumber {
-    fn module_index(&mut self, index: u32) -> u32 {
-        self.refer(Space::Module, index)
-    }
-    fn instance_index(&mut self, index: u32) -> u32 {
-        self.refer(Space::Instance, index)
-    }
-}
-
-/// A component as it is written: entries of one kind share a section.
-#[derive(Default)]
-struct Sections {
-    component: enc::Component,
-    open: Open,
-}
-
-#[derive(Default)]
-enum Open {
-    #[default]
-    Nothing,
-    Instances(enc::InstanceSection),
-    Aliases(enc::ComponentAliasSection),
-    Functions(enc::CanonicalFunctionSection),
-}
-
-impl Sections {
-    fn close(&mut self) {
-        match std::mem::take(&mut self.open) {
-            Open::Nothing => {}
-            Open::Instances(section) => _ = self.component.section(&section),
-            Open::Aliases(section) => _ = self.component.section(&section),
-            Open::Functions(section) => _ = self.component.section(&section),
-        }
-    }
-
-    fn instances(&mut self) -> &mut enc::InstanceSection {
-        if !matches!(self.open, Open::Instances(_)) {
-            self.close();
-            self.open = Open::Instances(enc::InstanceSection::new());
-        }
-        match &mut self.open {
-            Open::Instances(section) => section,
-            _ => unreachable!("it was opened"),
-        }
-    }
-
-    fn aliases(&mut self) -> &mut enc::ComponentAliasSection {
-        if !matches!(self.open, Open::Aliases(_)) {
-            self.close();
-            self.open = Open::Aliases(enc::ComponentAliasSection::new());
-        }
-        match &mut self.open {
-            Open::Aliases(section) => section,
-            _ => unreachable!("it was opened"),
-        }
-    }
-
-    fn functions(&mut self) -> &mut enc::CanonicalFunctionSection {
-        if !matches!(self.open, Open::Functions(_)) {
-            self.close();
-            self.open = Open::Functions(enc::CanonicalFunctionSection::new());
-        }
-        match &mut self.open {
-            Open::Functions(section) => section,
-            _ => unreachable!("it was opened"),
-        }
-    }
-
-    fn raw(&mut self, id: u8, data: &[u8]) {
-        self.close();
-        self.component.section(&enc::RawSection { id, data });
-    }
-
-    fn module(&mut self, module: &[u8]) {
-        self.raw(enc::ComponentSectionId::CoreModule.into(), module);
-    }
-
-    fn item(&mut self, item: &Item<'_>, renumber: &mut Renumber) -> Result<(), Unwritable<String>> {
-        match item {
-            Item::Other { id, data } => self.raw(*id, data),
-            Item::Module(bytes) => self.module(bytes),
-            Item::Nested(bytes) => self.raw(enc::ComponentSectionId::Component.into(), bytes),
-            Item::Types(types) => {
-                self.close();
-                let mut section = enc::ComponentTypeSection::new();
-                renumber.parse_component_type_section(&mut section, types.clone())?;
-                self.component.section(&section);
-            }
-            Item::Instance(instance) => renumber.parse_instance(self.instances(), instance.clone())?,
-            Item::Alias(alias) => {
-                let alias = renumber.component_alias(alias.clone())?;
-                self.aliases().alias(alias);
-            }
-            Item::Canonical(function) => {
-                renumber.parse_component_canonical(self.functions(), function.clone())?;
-            }
-        }
-        Ok(())
-    }
-
-    fn finish(mut self) -> Vec<u8> {
-        self.close();
-        self.component.finish()
     }
 }

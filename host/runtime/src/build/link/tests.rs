@@ -1,4 +1,5 @@
 use super::*;
+use wasmparser::{Parser, Payload};
 use wasmtime::component::{Component, Linker};
 use wasmtime::{Config, Engine, Store};
 
