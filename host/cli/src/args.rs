@@ -416,9 +416,9 @@ pub struct ReadArgs {
 pub enum Language {
     /// The smallest and quickest components
     Rust,
-    /// componentize-py: 19 MB, compiled once in some 20 seconds
+    /// componentize-py: 18 MB, compiled once in some 5 to 10 seconds
     Python,
-    /// componentize-qjs: 1.7 MB
+    /// componentize-qjs: 1.8 MB
     Js,
 }
 
